@@ -1,0 +1,1 @@
+"""How one deployment differs from another: settings, URLs, checks, the WSGI door."""

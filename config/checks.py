@@ -1,0 +1,81 @@
+"""Rules between settings. `manage.py check` and every start run them; `--deploy` adds the stricter."""
+
+import base64
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security)
+def lock_is_whole(**_: Any) -> list[CheckMessage]:
+    """A lock needs both its mode and its days: half a lock would silently lock nothing."""
+    if bool(settings.VAULT_LOCK_MODE) == bool(settings.VAULT_LOCK_DAYS):
+        return []
+    return [
+        Error(
+            "VAULT_LOCK_MODE and VAULT_LOCK_DAYS must be set together.",
+            hint="Set both to lock vault objects, or neither.",
+            id="strongroom.E001",
+        )
+    ]
+
+
+@register(Tags.security)
+def stand_in_is_allowed(**_: Any) -> list[CheckMessage]:
+    """The built-in scanner has no signatures of its own; it runs only where somebody said so."""
+    if settings.SCANNER != "builtin" or settings.SCANNER_BUILTIN_ALLOWED:
+        return []
+    return [
+        Error(
+            "SCANNER=builtin without SCANNER_BUILTIN_ALLOWED.",
+            hint="Use clamd. The built-in scanner is for laptops without one.",
+            id="strongroom.E002",
+        )
+    ]
+
+
+@register(Tags.security)
+def audit_keys_are_keys(**_: Any) -> list[CheckMessage]:
+    """Each key is url-safe base64 of 32 bytes; a bad one must not be found out at the first event."""
+    if all(_is_key(key) for key in settings.AUDIT_ENCRYPTION_KEYS):
+        return []
+    return [
+        Error(
+            "AUDIT_ENCRYPTION_KEYS has an entry that is not url-safe base64 of 32 bytes.",
+            hint="python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
+            id="strongroom.E005",
+        )
+    ]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(text)) == 32
+    except ValueError:
+        return False
+
+
+@register(Tags.security, deploy=True)
+def real_scanner(**_: Any) -> list[CheckMessage]:
+    """In production documents are scanned by clamd with dated signatures, or not at all."""
+    found: list[CheckMessage] = []
+    if settings.SCANNER == "builtin" or settings.SCANNER_BUILTIN_ALLOWED:
+        found.append(Error("The built-in scanner is not for production.", id="strongroom.E003"))
+    if settings.SCANNER_TEST_SIGNATURES:
+        found.append(Error("SCANNER_TEST_SIGNATURES accepts a test set.", id="strongroom.E004"))
+    return found
+
+
+@register(Tags.security, deploy=True)
+def proxy_is_counted(**_: Any) -> list[CheckMessage]:
+    """Behind TLS there is a proxy; not counting it records the proxy's address for everybody."""
+    if settings.TRUSTED_PROXY_COUNT or not settings.HTTPS:
+        return []
+    return [
+        Warning(
+            "TRUSTED_PROXY_COUNT is 0 although HTTPS is on.",
+            hint="Set it to the number of proxies in front of the web process.",
+            id="strongroom.W001",
+        )
+    ]

@@ -1,0 +1,36 @@
+"""gunicorn's settings: `gunicorn -c python:config.gunicorn config.wsgi`.
+
+Threads, because requests wait for PostgreSQL and S3; loaded once before the workers are forked, which
+saves their start-up and shares memory (nothing connects at import).
+"""
+
+import os
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from config.logs import logging_config
+
+
+class JsonLines(Logger):
+    """gunicorn's own lines go the way of all others, instead of to a handler of their own."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the handling to the root logger."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+preload_app = True
+timeout = 30
+graceful_timeout = 20
+max_requests, max_requests_jitter = 20_000, 2_000
+# It would want to write into HOME, which a read-only root refuses.
+control_socket_disable = True
+logger_class = JsonLines
+logconfig_dict = logging_config(os.environ.get("LOG_LEVEL") or "INFO")

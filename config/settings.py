@@ -1,0 +1,192 @@
+"""The one settings file. Everything that differs between deployments comes from the environment.
+
+`.env.example` lists every variable. `NAME_FILE` works for each of them (a path whose content is the
+value), so that secrets can be mounted as files. A secret has no default; the default of every switch
+is the safe one. All mistakes are reported together, when the file has been read (`env.seal()`).
+Rules between settings are system checks: `config/checks.py`.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import dj_database_url
+from environs import FileAwareEnv, validate
+
+from config.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = FileAwareEnv(eager=False, strip_whitespace=True)
+filled = validate.Length(min=1, error="must not be empty")
+
+# --- Django ------------------------------------------------------------------------------------
+SECRET_KEY: str = env.str("SECRET_KEY", validate=filled)
+DEBUG: bool = env.bool("DEBUG", False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", 0, validate=validate.Range(min=0))
+HTTPS: bool = env.bool("HTTPS", True)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_structlog",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "config.apps.ConfigConfig",
+    "audit",
+    "identity",
+    "pipeline",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django_structlog.middlewares.RequestMiddleware",
+    "audit.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT: str = env.str("STATIC_ROOT", str(BASE_DIR / "static-root"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded here
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Database and queue ------------------------------------------------------------------------
+_database_url: str = env.str("DATABASE_URL", validate=filled)
+BROKER_URL: str = env.str("BROKER_URL", validate=filled)
+# The connection outlives a request or task and is tested before it is used again (research: the
+# default, a new connection each time, costs 4x).
+DATABASES = {
+    "default": {
+        **(dj_database_url.parse(_database_url) if _database_url else {}),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+
+# --- People ------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "identity.User"
+PASSWORD_HASHERS = ["identity.passwords.Argon2"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "identity.passwords.Length"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+KNOX_TOKEN_MODEL = "identity.ApiToken"  # noqa: S105 (the name of a model)
+# knox's migrations would make the table of its own token model, which ours replaces.
+MIGRATION_MODULES = {"knox": None}
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=12), "AUTO_REFRESH": False}
+
+# --- Web ---------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "api.errors.handle",
+    "NUM_PROXIES": TRUSTED_PROXY_COUNT,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Strongroom",
+    "DESCRIPTION": "Takes documents in safely: presigned upload, scanning, an immutable vault.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # JSON only: the documents themselves never pass here
+
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come from inside, without TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+X_FRAME_OPTIONS = "DENY"
+
+# --- Storage (S3) ------------------------------------------------------------------------------
+S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", "")  # empty: AWS
+S3_PUBLIC_ENDPOINT_URL: str = env.str("S3_PUBLIC_ENDPOINT_URL", "") or S3_ENDPOINT_URL
+S3_REGION: str = env.str("S3_REGION", "us-east-1")
+S3_ACCESS_KEY_ID: str = env.str("S3_ACCESS_KEY_ID", validate=filled)
+S3_SECRET_ACCESS_KEY: str = env.str("S3_SECRET_ACCESS_KEY", validate=filled)
+S3_ENCRYPTION: str = env.str("S3_ENCRYPTION", "AES256")
+QUARANTINE_BUCKET: str = env.str("QUARANTINE_BUCKET", validate=filled)
+VAULT_BUCKET: str = env.str("VAULT_BUCKET", validate=filled)
+VAULT_LOCK_MODE: str = env.str("VAULT_LOCK_MODE", "", validate=validate.OneOf(["", "GOVERNANCE", "COMPLIANCE"]))
+VAULT_LOCK_DAYS: int = env.int("VAULT_LOCK_DAYS", 0, validate=validate.Range(min=0))
+
+# --- Uploads -----------------------------------------------------------------------------------
+UPLOAD_MAX_BYTES: int = env.int(
+    "UPLOAD_MAX_BYTES", 1000 * 1024 * 1024, validate=validate.Range(min=1, max=1000 * 1024 * 1024)
+)
+UPLOAD_WINDOW_SECONDS: int = env.int("UPLOAD_WINDOW_SECONDS", 300, validate=validate.Range(min=1))
+EXPIRE_GRACE_SECONDS: int = env.int("EXPIRE_GRACE_SECONDS", 900, validate=validate.Range(min=0))
+DOWNLOAD_SECONDS: int = env.int("DOWNLOAD_SECONDS", 300, validate=validate.Range(1, 300))
+
+# --- Scanner -----------------------------------------------------------------------------------
+SCANNER: str = env.str("SCANNER", "clamd", validate=validate.OneOf(["clamd", "builtin"]))
+SCANNER_BUILTIN_ALLOWED: bool = env.bool("SCANNER_BUILTIN_ALLOWED", False)
+CLAMD_ADDRESS: str = env.str("CLAMD_ADDRESS", "unix:///run/clamav/clamd.sock")
+SCANNER_TEST_SIGNATURES: bool = env.bool("SCANNER_TEST_SIGNATURES", False)
+SCANNER_MAX_AGE_DAYS: int = env.int("SCANNER_MAX_AGE_DAYS", 3, validate=validate.Range(min=1))
+
+# --- Audit -------------------------------------------------------------------------------------
+AUDIT_ENCRYPTION_KEYS: list[str] = env.list("AUDIT_ENCRYPTION_KEYS", validate=filled)
+AUDIT_WAKE = "workers.nudges.wake_sequencer"
+
+# --- Work --------------------------------------------------------------------------------------
+PIPELINE_NUDGE = "workers.nudges.nudge"
+RECONCILE_SECONDS: float = env.float("RECONCILE_SECONDS", 5.0, validate=validate.Range(min=0.1))
+QUEUE_GATE: int = env.int("QUEUE_GATE", 50, validate=validate.Range(min=1))
+METRICS_BIND: str = env.str("METRICS_BIND", "127.0.0.1:9090")
+
+# --- Logs --------------------------------------------------------------------------------------
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOGGING = logging_config(LOG_LEVEL or "INFO")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data: the audit log has them
+
+env.seal()

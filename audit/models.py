@@ -1,0 +1,192 @@
+"""What the log stores. No foreign keys: nothing anywhere may cascade into the record.
+
+`Outbox` holds exact leaves from the transaction that made them until the sequencer gives them their
+place in `Event`, which the database keeps from being changed or emptied (migration 0002). Personal
+values stand apart, encrypted (`Private`, `PrivateKey`), because they must be erasable.
+"""
+
+import json
+from typing import Any, Self
+
+from django.db import models
+from django.db.models.functions import Now
+from django.db.models.lookups import Exact, GreaterThan, LessThanOrEqual
+
+from audit import actions, leaf
+
+_NAME = 200  # "kind:uid"; Ref refuses longer ones
+
+
+class Octets(models.Func):
+    """The length in bytes, as PostgreSQL counts it (migrations name this class)."""
+
+    function = "octet_length"
+    output_field = models.IntegerField()
+
+
+def _leaf_fits(name: str) -> models.CheckConstraint:
+    length = Octets(models.F("leaf"))
+    return models.CheckConstraint(
+        condition=models.Q(GreaterThan(length, 1)) & models.Q(LessThanOrEqual(length, leaf.MAX_BYTES)),
+        name=name,
+    )
+
+
+class Outbox(models.Model):
+    """A leaf that is committed but has no place in the log yet. In no order but that of arrival."""
+
+    id = models.BigAutoField(primary_key=True)
+    leaf = models.TextField()
+    private = models.BinaryField(null=True)
+    key_id = models.BigIntegerField(null=True)
+    queued_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "outbox"
+        constraints = [
+            _leaf_fits("audit_outbox_leaf_fits"),
+            models.CheckConstraint(
+                condition=models.Q(private__isnull=True, key_id__isnull=True)
+                | models.Q(private__isnull=False, key_id__isnull=False),
+                name="audit_outbox_private_has_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"outbox {self.pk}"
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """The filters by which the log is read; each is served by an index."""
+
+    def by(self, actor: str) -> Self:
+        """Acts of one actor, named as `str(Ref)` names it: "user:12"."""
+        return self.filter(actor=actor)
+
+    def on(self, target: str) -> Self:
+        """Acts upon one object, named as `str(Ref)` names it."""
+        return self.filter(object=target)
+
+    def doing(self, prefix: str) -> Self:
+        """Acts whose name begins with `prefix` ("version.", "auth.signed_in")."""
+        return self.filter(action__in=actions.matching(prefix))
+
+    def newest(self, *, before: int | None = None) -> Self:
+        """Newest first; with `before`, only those before that place. Slice it, never count it."""
+        earlier = self if before is None else self.filter(seq__lt=before)
+        return earlier.order_by("-seq")
+
+
+class Event(models.Model):
+    """One event in its place. `leaf` is the record; the other columns repeat it to be searched."""
+
+    # The place in the log: 0, 1, 2 ... without a gap; RFC 6962's leaf index.
+    seq = models.BigIntegerField(primary_key=True)
+    occurred_at = models.DateTimeField()
+    sequenced_at = models.DateTimeField()
+    actor = models.CharField(max_length=_NAME)
+    action = models.CharField(max_length=100)
+    object = models.CharField(max_length=_NAME)
+    subject = models.CharField(max_length=_NAME, blank=True)
+    outcome = models.CharField(max_length=20)
+    leaf = models.TextField()
+    leaf_hash = models.BinaryField(max_length=32)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            _leaf_fits("audit_event_leaf_fits"),
+            models.CheckConstraint(
+                condition=models.Q(Exact(Octets(models.F("leaf_hash")), 32)),
+                name="audit_event_leaf_hash_is_sha256",
+            ),
+            models.CheckConstraint(condition=models.Q(seq__gte=0), name="audit_event_seq_from_0"),
+        ]
+        indexes = [
+            models.Index("actor", models.F("seq").desc(), name="audit_event_actor"),
+            models.Index("object", models.F("seq").desc(), name="audit_event_object"),
+            models.Index("action", models.F("seq").desc(), name="audit_event_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action}"
+
+    def leaf_values(self) -> dict[str, Any]:
+        """The leaf, read."""
+        values: dict[str, Any] = json.loads(self.leaf)
+        return values
+
+    @property
+    def details(self) -> str:
+        """The readable line."""
+        return str(self.leaf_values()["details"])
+
+    @property
+    def actor_kind(self) -> str:
+        """What did it: "user", "system", "anonymous"."""
+        return self.actor.partition(":")[0]
+
+    @property
+    def actor_uid(self) -> str:
+        """Which one of its kind."""
+        return self.actor.partition(":")[2]
+
+
+class State(models.Model):
+    """Where the log ends. One row; the sequencer locks it."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    size = models.BigIntegerField(default=0)  # the seq that comes next
+    sequenced_at = models.DateTimeField()  # never goes back
+
+    class Meta:
+        verbose_name_plural = "state"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="audit_state_is_one_row"),
+            models.CheckConstraint(condition=models.Q(size__gte=0), name="audit_state_size"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.size} events"
+
+
+class PrivateKey(models.Model):
+    """A person's data key, encrypted. Erasure empties `wrapped` for good and notes when."""
+
+    id = models.BigAutoField(primary_key=True)
+    owner = models.CharField(max_length=_NAME)
+    wrapped = models.BinaryField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner"],
+                condition=models.Q(wrapped__isnull=False),
+                name="audit_privatekey_one_living",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(wrapped__isnull=True, destroyed_at__isnull=False)
+                | models.Q(wrapped__isnull=False, destroyed_at__isnull=True),
+                name="audit_privatekey_lives_or_destroyed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"data key of {self.owner}"
+
+
+class Private(models.Model):
+    """The encrypted personal part of an event. May be deleted; `Event` may not."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    key_id = models.BigIntegerField()
+    ciphertext = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "private parts"
+
+    def __str__(self) -> str:
+        return f"private part of {self.seq}"

@@ -1,0 +1,143 @@
+"""Makes accounts and brings them to a wanted state. The only place where users are made.
+
+An account, its investor's profile and the event that tells of it are one transaction. No name or
+address of a person stands in clear in the log: events name users by their id.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
+from django.utils import timezone
+
+from audit import actions, trail
+from audit.trail import Ref
+from identity.models import InvestorProfile, Role, User
+
+SYSTEM: Final = Ref("system", "manage")  # a command run by an operator
+
+
+@transaction.atomic
+def create(
+    *,
+    username: str,
+    role: Role | str,
+    actor: Ref,
+    email: str = "",
+    password: str | None = None,
+    now: datetime | None = None,
+) -> User:
+    """Make an account; without a password nobody can sign in to it until one is set.
+
+    Raises Django's ValidationError, by field, for a name or address that is taken or malformed, an
+    unknown role, or a password that breaks a rule.
+    """
+    user = User(
+        username=User.normalize_username(username),
+        email=User.objects.normalize_email(email),
+        role=role,
+    )
+    _set_password(user, password)
+    user.full_clean()
+    user.save()
+    _give_profile(user)
+    trail.record(
+        actions.USER_CREATED,
+        actor=actor,
+        object=ref(user),
+        subject=ref(user),
+        details=f"Account made with the role {user.role}.",
+        facts={"role": str(user.role)},
+        private={"username": user.username, "email": user.email},
+        now=now,
+    )
+    return user
+
+
+@transaction.atomic
+def ensure(
+    *,
+    username: str,
+    role: Role | str,
+    email: str = "",
+    password: str,
+    now: datetime | None = None,
+) -> User:
+    """Make the account, or bring the one of that name to this address, role and password.
+
+    Running it again changes and records nothing. Raises what `create` raises.
+    """
+    moment = now or timezone.now()
+    user = User.objects.named(username)
+    if user is None:
+        return create(
+            username=username,
+            email=email,
+            role=role,
+            password=password,
+            actor=SYSTEM,
+            now=moment,
+        )
+    changed = [
+        change
+        for change in (
+            _change_email(user, email),
+            _change_role(user, role),
+            _change_password(user, password),
+        )
+        if change
+    ]
+    if changed:
+        user.security_epoch = moment
+        user.full_clean()
+        user.save(update_fields=["email", "role", "password", "security_epoch"])
+        _give_profile(user)
+    for action, details in changed:
+        trail.record(
+            action,
+            actor=SYSTEM,
+            object=ref(user),
+            subject=ref(user),
+            details=details,
+            now=moment,
+        )
+    return user
+
+
+def ref(user: User) -> Ref:
+    """How the log names a user."""
+    return Ref("user", str(user.pk))
+
+
+def _set_password(user: User, password: str | None) -> None:
+    if password is not None:
+        validate_password(password, user)
+    user.set_password(password)
+
+
+def _give_profile(user: User) -> None:
+    if user.role == Role.INVESTOR:
+        InvestorProfile.objects.get_or_create(user=user)
+
+
+def _change_email(user: User, email: str) -> tuple[str, str] | None:
+    wanted = User.objects.normalize_email(email)
+    if wanted == user.email:
+        return None
+    user.email = wanted
+    return actions.USER_EMAIL_CHANGED, "E-mail address changed."
+
+
+def _change_role(user: User, role: Role | str) -> tuple[str, str] | None:
+    if role == user.role:
+        return None
+    before, user.role = user.role, role
+    return actions.USER_ROLE_CHANGED, f"Role changed from {before} to {role}."
+
+
+def _change_password(user: User, password: str) -> tuple[str, str] | None:
+    if user.check_password(password):
+        return None
+    _set_password(user, password)
+    return actions.PASSWORD_CHANGED, "Password changed by an operator."

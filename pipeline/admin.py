@@ -1,0 +1,42 @@
+"""Documents, versions and scans in Django's admin: to look at, not to move."""
+
+from django.contrib import admin
+
+from audit.looking import LookOnly
+from pipeline.models import Document, DocumentVersion, Scan
+
+
+@admin.register(Document)
+class DocumentAdmin(LookOnly):
+    """Newest first."""
+
+    list_display = ("id", "owner", "name", "doc_type", "numbers", "created_at")
+    list_filter = ("doc_type",)
+    list_select_related = ("owner",)
+    search_fields = ("=id", "name", "owner__username")
+    search_help_text = "A document's id, a part of its name, or of its owner's user name."
+    ordering = ("-created_at",)
+
+
+@admin.register(DocumentVersion)
+class VersionAdmin(LookOnly):
+    """Newest first; what stands still says why."""
+
+    list_display = ("id", "document", "status", "number", "reason_code", "stuck_reason", "size", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("document",)
+    search_fields = ("=id", "=document__id", "=sha256")
+    search_help_text = "A version's id, its document's id, or a SHA-256."
+    ordering = ("-created_at",)
+
+
+@admin.register(Scan)
+class ScanAdmin(LookOnly):
+    """Newest first."""
+
+    list_display = ("id", "version", "verdict", "signature", "engine", "engine_version", "signatures", "at")
+    list_filter = ("verdict", "engine")
+    list_select_related = ("version",)
+    search_fields = ("=version__id",)
+    search_help_text = "A version's id."
+    ordering = ("-id",)

@@ -1,0 +1,418 @@
+"""The life of a version, in the order in which it happens.
+
+    begin --> PENDING --receive--> RECEIVED --validate--> VALIDATED --scan--> CLEAN --finalize--> AVAILABLE
+                 |                               |                   |
+               expire                       REJECTED           INFECTED, REJECTED
+                 v
+              EXPIRED
+
+The status column is the truth; a message to a worker is only a nudge. So every step may be called
+twice, late, by two workers at once, or again after a crash, and has three paragraphs:
+
+  read   is it this version's turn, and is nobody at it? If not, leave quietly (None).
+  work   slow and repeatable, outside any transaction. Faults (`faults.FAULTS`) are let through.
+  move   `_move`: one conditional UPDATE and its audit event, in one transaction.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+from unicodedata import normalize
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from audit import actions, trail
+from audit.trail import Ref
+from pipeline import claims, inspection, reasons, scanner, storage
+from pipeline.faults import FAULTS
+from pipeline.models import TIDIED, Document, DocumentVersion, Scan, Status
+
+if TYPE_CHECKING:
+    from identity.models import User
+
+ARROWS: Final[dict[Status, frozenset[Status]]] = {
+    Status.PENDING: frozenset({Status.RECEIVED, Status.EXPIRED}),
+    Status.RECEIVED: frozenset({Status.VALIDATED, Status.REJECTED}),
+    Status.VALIDATED: frozenset({Status.CLEAN, Status.REJECTED, Status.INFECTED}),
+    Status.CLEAN: frozenset({Status.AVAILABLE}),
+    Status.AVAILABLE: frozenset(),
+    Status.EXPIRED: frozenset(),
+    Status.REJECTED: frozenset(),
+    Status.INFECTED: frozenset(),
+    Status.RECALLED: frozenset(),
+}
+MOST_DEATHS = 6
+NUDGE_AGAIN = timedelta(seconds=10)
+SMALLEST_SCANNABLE = 6  # clamd answers OK to anything shorter, without looking
+
+Step = Callable[[DocumentVersion], DocumentVersion | None]
+
+SYSTEM = Ref("system", "pipeline")
+
+
+class BytesMissing(Exception):
+    """No file has arrived for this upload yet. Send it to the upload's url first, then call again."""
+
+
+class TooLarge(Exception):
+    """The file is larger than this service takes."""
+
+
+def begin(
+    owner: "User",
+    *,
+    name: str,
+    doc_type: str,
+    filename: str,
+    content_type: str,
+    size: int,
+    sha256: str = "",
+    now: datetime | None = None,
+) -> DocumentVersion:
+    """Record that `owner` is about to upload `size` bytes as the next version of `name`; PENDING.
+
+    Names are compared after Unicode NFC and without outer white space; case counts. Raises `TooLarge`.
+    """
+    if size > settings.UPLOAD_MAX_BYTES:
+        raise TooLarge
+    now = now or timezone.now()
+
+    with transaction.atomic():
+        document, _ = Document.objects.get_or_create(
+            owner=owner, name=normalize("NFC", name).strip(), doc_type=doc_type
+        )
+        version = DocumentVersion.objects.create(
+            document=document,
+            uploader=owner,
+            filename=filename,
+            content_type=content_type,
+            size=size,
+            declared_sha256=sha256.lower(),
+            expires_at=storage.policy_ends(size, now),
+        )
+        _record(version, actions.VERSION_REQUESTED, by=Ref("user", str(owner.pk)), facts={"size": size})
+    return version
+
+
+def receive(version_id: UUID, *, by: Ref = SYSTEM) -> DocumentVersion | None:
+    """PENDING -> RECEIVED: pin the first bytes that came. Raises `BytesMissing` where none did."""
+    version = _in(Status.PENDING, version_id)
+    if version is None:
+        return None
+
+    pin = storage.oldest(version)
+    if pin is None:
+        raise BytesMissing
+
+    with transaction.atomic():
+        document = _locked(version.document_id)
+        moved = _move(
+            version,
+            Status.RECEIVED,
+            actions.VERSION_RECEIVED,
+            by=by,
+            facts={
+                "s3_version": pin.version_id,
+                "size": pin.size,
+                "arrival": document.arrivals + 1,
+            },
+            s3_version_id=pin.version_id,
+            etag=pin.etag,
+            received_size=pin.size,
+            received_at=timezone.now(),
+            arrival=document.arrivals + 1,
+        )
+        if moved:
+            Document.objects.filter(pk=document.pk).update(arrivals=F("arrivals") + 1)
+    return moved
+
+
+def expire(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion | None:
+    """PENDING -> EXPIRED once the policy and its grace are over, unless bytes came after all."""
+    version = _in(Status.PENDING, version_id)
+    if version is None or (now or timezone.now()) < version.expires_at + _grace():
+        return None
+
+    try:
+        return receive(version_id)
+    except BytesMissing:
+        pass
+
+    return _end(version, Status.EXPIRED, actions.VERSION_EXPIRED, reasons.EXPIRED_UNSENT)
+
+
+def _turn(status: Status) -> Callable[[Step], Callable[[UUID], DocumentVersion | None]]:
+    """Make a step, which takes a version, one that takes an id and leaves quietly out of turn.
+
+    The attempt is counted before the work and taken back when the work ends in any named way, so what
+    stays counted are deaths: killed workers, and errors that nobody foresaw.
+    """
+
+    def wrap(step: Step) -> Callable[[UUID], DocumentVersion | None]:
+        @wraps(step)
+        def taken(version_id: UUID) -> DocumentVersion | None:
+            with claims.held(version_id) as ours:
+                version = _in(status, version_id) if ours else None
+                return _attempted(step, version) if version else None
+
+        return taken
+
+    return wrap
+
+
+def _attempted(step: Step, version: DocumentVersion) -> DocumentVersion | None:
+    if version.attempts >= MOST_DEATHS:
+        _stick(version, "Work on this file was cut off too often. An admin can requeue it.")
+        return None
+    _attempt(version, +1)
+    moved = None
+    try:
+        moved = step(version)
+    except storage.Gone:
+        _stick(version, "The bytes are gone from quarantine. The file must be sent again.")
+    except FAULTS:
+        _attempt(version, -1)
+        raise
+    if moved is None:
+        _attempt(version, -1)
+    return moved
+
+
+@_turn(Status.RECEIVED)
+def validate(version: DocumentVersion) -> DocumentVersion | None:
+    """RECEIVED -> VALIDATED or REJECTED: hash the bytes and see what they really are."""
+    with storage.spooled(version) as spooled:
+        reason_code = _announced(version, spooled)
+        finding = inspection.inspect(spooled.file, filename=version.filename, content_type=version.content_type)
+
+    found = {"sha256": spooled.sha256, "media_type": finding.media_type}
+    facts = {**found, "size": spooled.size}
+    changes: dict[str, Any] = {**found, "validated_at": timezone.now()}
+    if code := reason_code or finding.reason_code:
+        return _end(version, Status.REJECTED, actions.VERSION_REJECTED, code, facts, **changes)
+    return _move(version, Status.VALIDATED, actions.VERSION_VALIDATED, facts=facts, **changes)
+
+
+def _announced(version: DocumentVersion, spooled: storage.Spooled) -> str:
+    """S3 has enforced size and hash already; an S3 that did not is found out here."""
+    if spooled.size != version.size:
+        return reasons.SIZE_MISMATCH
+    if version.declared_sha256 and version.declared_sha256 != spooled.sha256:
+        return reasons.HASH_MISMATCH
+    if spooled.size < SMALLEST_SCANNABLE:
+        return reasons.UNSCANNABLE
+    return ""
+
+
+@_turn(Status.VALIDATED)
+def scan(version: DocumentVersion) -> DocumentVersion | None:
+    """VALIDATED -> CLEAN, INFECTED or REJECTED: stream the pinned bytes through the scanner."""
+    verdict = scanner.scan(storage.stream(version), size=version.size, sha256=version.sha256)
+
+    with transaction.atomic():
+        moved = _judge(version, verdict)
+        if moved:
+            _keep(version, verdict)
+    return moved
+
+
+def _judge(version: DocumentVersion, verdict: scanner.Verdict) -> DocumentVersion | None:
+    facts = {
+        "engine": verdict.engine.name,
+        "engine_version": verdict.engine.version,
+        "signatures": verdict.engine.signatures,
+        "sha256": verdict.sha256,
+        "size": verdict.size,
+        **({"found": verdict.signature} if verdict.signature else {}),
+    }
+    at: dict[str, Any] = {"scanned_at": timezone.now()}
+    if verdict.clean:
+        return _move(version, Status.CLEAN, actions.VERSION_SCANNED, facts=facts, **at)
+    if verdict.code == reasons.INFECTED:
+        return _end(version, Status.INFECTED, actions.VERSION_INFECTED, verdict.code, facts, **at)
+    return _end(version, Status.REJECTED, actions.VERSION_REJECTED, verdict.code, facts, **at)
+
+
+def _keep(version: DocumentVersion, verdict: scanner.Verdict) -> None:
+    Scan.objects.create(
+        version=version,
+        engine=verdict.engine.name,
+        engine_version=verdict.engine.version,
+        signatures=verdict.engine.signatures,
+        scanned_bytes=verdict.size,
+        sha256=verdict.sha256,
+        verdict=verdict.code,
+        signature=verdict.signature[:255],
+        seconds=verdict.seconds,
+    )
+
+
+@_turn(Status.CLEAN)
+def finalize(version: DocumentVersion) -> DocumentVersion | None:
+    """CLEAN -> AVAILABLE: into the vault, under the document's next number.
+
+    Numbers follow the order in which the bytes were received, so a version waits while an earlier one
+    is still under way. A crash after the copy is repaired by calling this again (`storage.admit`).
+    """
+    if _waits(version):
+        return None
+
+    vault_version_id = storage.admit(version)
+
+    with transaction.atomic():
+        document = _locked(version.document_id)
+        if _waits(version):  # an earlier one was requeued meanwhile
+            return None
+        number = document.numbers + 1
+        moved = _move(
+            version,
+            Status.AVAILABLE,
+            actions.VERSION_AVAILABLE,
+            facts={"number": number, "sha256": version.sha256, "vault_version": vault_version_id},
+            number=number,
+            vault_version_id=vault_version_id,
+            available_at=timezone.now(),
+        )
+        if moved:
+            Document.objects.filter(pk=document.pk).update(numbers=number)
+    return moved
+
+
+def tidy(version_id: UUID, *, now: datetime | None = None) -> int:
+    """Delete what quarantine still holds of an ended version; return how many S3 versions that were.
+
+    Replays of the POST may land until its policy ends, so only a tidy after that end is the last one.
+    Infected bytes are kept: two people may release them.
+    """
+    version = DocumentVersion.objects.filter(pk=version_id, status__in=TIDIED).first()
+    if version is None:
+        return 0
+
+    purged = storage.purge(version)
+
+    if (now or timezone.now()) >= version.expires_at + _grace():
+        DocumentVersion.objects.filter(pk=version.pk).update(tidied_at=timezone.now())
+    return purged
+
+
+def next_in_line(version: DocumentVersion) -> DocumentVersion | None:
+    """Return the clean version, if any, that waits for `version`, which has ended, to be numbered."""
+    return (
+        DocumentVersion.objects.filter(document_id=version.document_id, status=Status.CLEAN, stuck_reason="")
+        .order_by("arrival")
+        .first()
+    )
+
+
+# --- what the steps share ----------------------------------------------------------------------
+def _grace() -> timedelta:
+    return timedelta(seconds=settings.EXPIRE_GRACE_SECONDS)
+
+
+def _in(status: Status, version_id: UUID) -> DocumentVersion | None:
+    return (
+        DocumentVersion.objects.select_related("document").filter(pk=version_id, status=status, stuck_reason="").first()
+    )
+
+
+def _locked(document_id: UUID) -> Document:
+    return Document.objects.select_for_update().get(pk=document_id)
+
+
+def _waits(version: DocumentVersion) -> bool:
+    return DocumentVersion.objects.all().earlier_in_line(version).exists()
+
+
+def _attempt(version: DocumentVersion, change: int) -> None:
+    same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
+    same.filter(attempts__gte=-change).update(attempts=F("attempts") + change)
+
+
+def _stick(version: DocumentVersion, why: str) -> None:
+    with transaction.atomic():
+        stuck = DocumentVersion.objects.filter(pk=version.pk, status=version.status, stuck_reason="").update(
+            stuck_reason=why
+        )
+        if stuck:
+            _record(version, actions.VERSION_STUCK, facts={"status": version.status}, outcome="failure")
+
+
+def _end(
+    version: DocumentVersion,
+    to: Status,
+    action: str,
+    code: str,
+    facts: dict[str, Any] | None = None,
+    **changes: Any,
+) -> DocumentVersion | None:
+    """Move to an end, with its reason in code and words."""
+    return _move(
+        version,
+        to,
+        action,
+        facts={**(facts or {}), "reason_code": code},
+        reason_code=code,
+        reason=reasons.WORDS[code],
+        **changes,
+    )
+
+
+def _move(
+    version: DocumentVersion,
+    to: Status,
+    action: str,
+    *,
+    by: Ref = SYSTEM,
+    facts: dict[str, Any],
+    **changes: Any,
+) -> DocumentVersion | None:
+    """Change the status if it is still what we read; the only writer of `status`.
+
+    One row updated: we won, and the audit event is in the same transaction. None: another worker did.
+    """
+    if to not in ARROWS[Status(version.status)]:
+        raise ValueError(f"{version.status} -> {to} is not an arrow")
+    now = timezone.now()
+    changes |= {"status": to, "status_at": now, "due_at": now + NUDGE_AGAIN, "attempts": 0}
+    with transaction.atomic():
+        moved = DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(**changes)
+        if not moved:
+            return None
+        _record(version, action, by=by, facts=facts)
+    for field, value in changes.items():
+        setattr(version, field, value)
+    return version
+
+
+def _record(
+    version: DocumentVersion,
+    action: str,
+    *,
+    by: Ref = SYSTEM,
+    facts: dict[str, Any],
+    outcome: str = "success",
+) -> None:
+    trail.record(
+        action,
+        actor=by,
+        object=Ref("version", str(version.pk)),
+        subject=Ref("user", str(version.document.owner_id)),
+        outcome=outcome,
+        facts={
+            "document": str(version.document_id),
+            "doc_type": version.document.doc_type,
+            **facts,
+        },
+    )
+
+
+def _line(version: DocumentVersion, action: str, facts: dict[str, Any]) -> str:
+    """Say the event in a line for people: what, of which document, and why or as what."""
+    why = facts.get("reason_code") or (f"number {facts['number']}" if "number" in facts else "")
+    what = f"Version {action.rpartition('.')[2]}, document {version.document_id}"
+    return f"{what}: {why}." if why else f"{what}."

@@ -1,0 +1,235 @@
+"""Documents, their versions, and what the scanners said of them.
+
+State and constraints only; what happens to a version is told in `lifecycle.py`. What the code
+forbids the database forbids too, so that a bug or a hand at a console cannot do it either.
+"""
+
+import uuid
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from identity.models import User
+
+
+class DocType(models.TextChoices):
+    """What an investor hands in."""
+
+    ID = "id", "Identity paper"
+    STATEMENT = "statement", "Statement"
+    AGREEMENT = "agreement", "Agreement"
+    OTHER = "other", "Other"
+
+
+class Status(models.TextChoices):
+    """Where a version is. `lifecycle.ARROWS` says how it gets from one to the next."""
+
+    PENDING = "pending", "Waiting for the bytes"
+    RECEIVED = "received", "Received"
+    VALIDATED = "validated", "Validated"
+    CLEAN = "clean", "Scanned clean"
+    AVAILABLE = "available", "Available"
+    EXPIRED = "expired", "Expired"
+    REJECTED = "rejected", "Rejected"
+    INFECTED = "infected", "Infected"
+    RECALLED = "recalled", "Recalled"
+
+
+UNDER_WAY = (Status.RECEIVED, Status.VALIDATED, Status.CLEAN)
+UNFINISHED = (Status.PENDING, *UNDER_WAY)
+ENDS = (Status.EXPIRED, Status.REJECTED, Status.INFECTED, Status.RECALLED)
+TIDIED = (Status.AVAILABLE, Status.EXPIRED, Status.REJECTED)  # infected bytes may be released
+IN_VAULT = (Status.AVAILABLE, Status.RECALLED)
+
+
+class Document(models.Model):
+    """A name under which an owner hands in one version after the other."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner: "models.ForeignKey[User, User]" = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="documents"
+    )
+    name = models.CharField(max_length=255)
+    doc_type = models.CharField(max_length=16, choices=DocType)
+    created_at = models.DateTimeField(db_default=Now())
+    arrivals = models.PositiveIntegerField(default=0, help_text="Versions received so far.")
+    numbers = models.PositiveIntegerField(default=0, help_text="Version numbers given so far.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["owner", "name", "doc_type"], name="document_once_per_owner_name_type"),
+            models.CheckConstraint(condition=Q(doc_type__in=DocType.values), name="document_type"),
+            models.CheckConstraint(condition=~Q(name=""), name="document_named"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+def sees_all(user: "User") -> bool:
+    """Whether a person sees everybody's documents: admins and auditors do."""
+    return user.role in {"admin", "auditor"}
+
+
+class Versions(models.QuerySet["DocumentVersion"]):
+    """Filters that are used in more than one place."""
+
+    def visible_to(self, user: "User") -> Self:
+        """Those of `user`; all of them for who may see everybody's (admins, auditors)."""
+        return self if sees_all(user) else self.filter(document__owner=user)
+
+    def earlier_in_line(self, version: "DocumentVersion") -> Self:
+        """Versions of the same document, received before and not ended; the stuck are out of line."""
+        return self.filter(
+            document_id=version.document_id,
+            arrival__lt=version.arrival,
+            status__in=UNDER_WAY,
+            stuck_reason="",
+        )
+
+    def due(self, now: "datetime") -> Self:
+        """Those that stand still: unfinished, not stuck, and due to be looked at; longest due first."""
+        return self.filter(status__in=UNFINISHED, stuck_reason="", due_at__lte=now).order_by("due_at")
+
+    def untidied(self, ended_before: "datetime") -> Self:
+        """Ended versions whose policy ended before, and whose quarantine was not looked at since."""
+        return self.filter(status__in=TIDIED, tidied_at__isnull=True, expires_at__lte=ended_before).order_by(
+            "expires_at"
+        )
+
+
+class DocumentVersion(models.Model):
+    """One upload: from the POST that was offered to the immutable object in the vault."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="versions")
+    uploader: "models.ForeignKey[User, User]" = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
+    status_at = models.DateTimeField(db_default=Now(), help_text="When the status last changed.")
+
+    # What the caller declared.
+    filename = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=127)
+    size = models.PositiveBigIntegerField(help_text="Bytes, as declared; S3 enforces it.")
+    declared_sha256 = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(help_text="When the POST policy ends.")
+
+    # What was received: one S3 version, pinned.
+    received_at = models.DateTimeField(null=True, blank=True)
+    arrival = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Place in the order in which the document's bytes came."
+    )
+    s3_version_id = models.CharField(max_length=1024, blank=True)
+    etag = models.CharField(max_length=128, blank=True)
+    received_size = models.PositiveBigIntegerField(null=True, blank=True)
+
+    # What was found.
+    validated_at = models.DateTimeField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    media_type = models.CharField(max_length=127, blank=True, help_text="What the file really is.")
+    scanned_at = models.DateTimeField(null=True, blank=True)
+
+    # Where it came to rest.
+    available_at = models.DateTimeField(null=True, blank=True)
+    number = models.PositiveIntegerField(null=True, blank=True)
+    vault_version_id = models.CharField(max_length=1024, blank=True)
+    reason_code = models.CharField(max_length=64, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    # How the work on it goes.
+    due_at = models.DateTimeField(db_default=Now(), help_text="When to nudge it next.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    stuck_reason = models.CharField(max_length=500, blank=True)
+    tidied_at = models.DateTimeField(
+        null=True, blank=True, help_text="When quarantine was found empty after the policy's end."
+    )
+
+    objects = Versions.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="version_status"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="version_size_positive"),
+            models.UniqueConstraint(fields=["document", "arrival"], name="version_arrival_once"),
+            models.UniqueConstraint(fields=["document", "number"], name="version_number_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
+            models.CheckConstraint(
+                condition=Q(status__in=[Status.PENDING, Status.EXPIRED], s3_version_id="")
+                | (
+                    ~Q(status__in=[Status.PENDING, Status.EXPIRED])
+                    & ~Q(s3_version_id="")
+                    & ~Q(etag="")
+                    & Q(received_at__isnull=False, arrival__isnull=False)
+                    & Q(received_size__isnull=False)
+                ),
+                name="version_received_is_pinned",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=[Status.VALIDATED, Status.CLEAN, *IN_VAULT])
+                | Q(sha256__regex=r"^[0-9a-f]{64}$", received_size=F("size")),
+                name="version_validated_is_hashed",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=IN_VAULT, number__isnull=False, available_at__isnull=False)
+                & ~Q(vault_version_id="")
+                | ~Q(status__in=IN_VAULT) & Q(number__isnull=True, vault_version_id=""),
+                name="version_numbered_only_in_vault",
+            ),
+            models.CheckConstraint(condition=~Q(status__in=ENDS) | ~Q(reason_code=""), name="version_end_has_reason"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(status__in=UNFINISHED, stuck_reason=""),
+                name="version_due",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status__in=TIDIED, tidied_at__isnull=True),
+                name="version_untidied",
+            ),
+            models.Index(fields=["document", "-created_at"], name="version_by_document"),
+            models.Index(fields=["status", "status_at"], name="version_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def incoming_key(self) -> str:
+        """The key in quarantine: an id, never a name (OWASP ASVS 5.3.2)."""
+        return f"incoming/{self.id}"
+
+    @property
+    def vault_key(self) -> str:
+        """The key in the vault."""
+        return f"documents/{self.document_id}/{self.id}"
+
+
+class Scan(models.Model):
+    """What one engine said of one version's bytes, and what it had looked at."""
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(DocumentVersion, on_delete=models.PROTECT, related_name="scans")
+    at = models.DateTimeField(db_default=Now())
+    engine = models.CharField(max_length=32)
+    engine_version = models.CharField(max_length=64)
+    signatures = models.CharField(max_length=128, help_text="Version and date of the database.")
+    config_sha256 = models.CharField(max_length=64, blank=True)
+    scanned_bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    verdict = models.CharField(max_length=16)
+    signature = models.CharField(max_length=255, blank=True, help_text="What the engine found.")
+    seconds = models.FloatField()
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.verdict}"

@@ -1,0 +1,304 @@
+"""All that we say to S3: the upload's policy, the pinned bytes, the vault.
+
+Two buckets, both versioned. Browsers POST into quarantine under keys that are ids; workers read one
+pinned version of it (VersionId and ETag, never "latest") and copy that into the vault. What S3 or the
+network fail at comes out as `FAULTS` and is the caller's to retry; nothing here decides.
+"""
+
+import base64
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from pipeline.models import DocumentVersion
+
+CHUNK = 1024 * 1024
+POLICY_BYTES_PER_SECOND = 128 * 1024
+POLICY_LONGEST = timedelta(hours=3)
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
+
+
+class NotVersioned(Exception):
+    """The bucket is not versioned, so nothing in it can be pinned."""
+
+
+class Differs(Exception):
+    """What S3 returned is not the object that was pinned."""
+
+
+class Gone(Exception):
+    """The pinned bytes are no longer in quarantine."""
+
+
+FAULTS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, NotVersioned, Differs)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One S3 version of one key: what is hashed, scanned, copied and served."""
+
+    version_id: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A pinned version on local disk: the open file, its size in bytes and its SHA-256 in hex."""
+
+    file: IO[bytes]
+    size: int
+    sha256: str
+
+
+@cache
+def _client(endpoint: str, key: str, secret: str) -> "S3Client":
+    # `when_required`: the SDK's own checksums are not understood by every S3.
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if endpoint else "virtual"},
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        max_pool_connections=32,
+    )
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint or None,
+        region_name=settings.S3_REGION,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=config,
+    )
+
+
+def client() -> "S3Client":
+    """Return the client that speaks with this process's credential."""
+    return _client(settings.S3_ENDPOINT_URL, settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY)
+
+
+def _signer() -> "S3Client":
+    # Browsers may know S3 under another address than we do; the host is part of what is signed.
+    return _client(settings.S3_PUBLIC_ENDPOINT_URL, settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY)
+
+
+def policy_ends(size: int, now: datetime) -> datetime:
+    """Return when a POST of `size` bytes, offered at `now`, must have ended.
+
+    S3 looks at the policy's end when the body ends, so a large file on a slow line needs longer.
+    """
+    allowed = timedelta(seconds=settings.UPLOAD_WINDOW_SECONDS + size / POLICY_BYTES_PER_SECOND)
+    return now + min(allowed, POLICY_LONGEST)
+
+
+def presigned_post(version: "DocumentVersion", now: datetime) -> dict[str, Any]:
+    """Return `url` and `fields` of a POST that stores exactly the announced bytes, and nothing else.
+
+    Every field has a condition of its own (AWS: "POST Policy", conditions): the exact key, the exact
+    size, type, encryption and, where the caller gave it, the SHA-256, which S3 then verifies.
+    """
+    fields = {
+        "Content-Type": version.content_type,
+        "success_action_status": "204",
+        **({"x-amz-server-side-encryption": settings.S3_ENCRYPTION} if settings.S3_ENCRYPTION else {}),
+        **_checksum_field(version.declared_sha256),
+    }
+    conditions: list[Any] = [{name: value} for name, value in fields.items()]
+    conditions.append(["content-length-range", version.size, version.size])
+    post = _signer().generate_presigned_post(
+        settings.QUARANTINE_BUCKET,
+        version.incoming_key,
+        Fields=fields,
+        Conditions=conditions,
+        ExpiresIn=max(1, int((version.expires_at - now).total_seconds())),
+    )
+    return {"url": post["url"], "fields": post["fields"]}
+
+
+def _checksum_field(sha256: str) -> dict[str, str]:
+    if not sha256:
+        return {}
+    return {"x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode()}
+
+
+def oldest(version: "DocumentVersion") -> Pin | None:
+    """Return the first bytes that ever came under the version's key, or None if none did.
+
+    A policy can be replayed until it ends; each replay is a newer S3 version, and none of them counts.
+    Needs the List permission, not Read. Raises `NotVersioned` where the bucket keeps no versions.
+    """
+    found = None
+    for item in _versions(version.incoming_key):  # newest first, so the last is the oldest
+        found = item
+    if found is None:
+        return None
+    if found["VersionId"] == "null":
+        raise NotVersioned
+    return Pin(found["VersionId"], found["ETag"], found["Size"])
+
+
+def _versions(key: str) -> Iterator[Any]:
+    pages = client().get_paginator("list_object_versions")
+    for page in pages.paginate(Bucket=settings.QUARANTINE_BUCKET, Prefix=key):
+        yield from (item for item in page.get("Versions", []) if item["Key"] == key)
+
+
+def stream(version: "DocumentVersion") -> Iterator[bytes]:
+    """Yield the pinned bytes in chunks of 1 MiB.
+
+    Raises `Gone` where they are no more, `Differs` where S3 has other bytes or fewer than it said.
+    """
+    try:
+        answer = client().get_object(
+            Bucket=settings.QUARANTINE_BUCKET,
+            Key=version.incoming_key,
+            VersionId=version.s3_version_id,
+            IfMatch=version.etag,
+        )
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            raise Gone from error
+        raise
+    if answer["ContentLength"] != version.received_size:
+        raise Differs
+    yield from answer["Body"].iter_chunks(CHUNK)
+
+
+@contextmanager
+def spooled(version: "DocumentVersion") -> Iterator[Spooled]:
+    """Hold the pinned bytes in a nameless temporary file, hashed on the way.
+
+    The file has no name, so a killed worker leaves nothing behind.
+    """
+    with tempfile.TemporaryFile() as file:
+        digest, size = hashlib.sha256(), 0
+        for chunk in stream(version):
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        if size != version.received_size:
+            raise Differs
+        file.seek(0)
+        yield Spooled(file, size, digest.hexdigest())
+
+
+def admit(version: "DocumentVersion") -> str:
+    """Copy the pinned bytes into the vault; return the vault object's VersionId.
+
+    Safe to repeat: the key is the version's id and is written once (`If-None-Match: *`). If it is there
+    already, an earlier attempt made it; that object is verified and taken. A repeat must give the
+    encryption header again, else the copy comes out unencrypted.
+    """
+    try:
+        return _copy(version)
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            raise Gone from error
+        if _code(error) not in {"PreconditionFailed", "412"}:
+            raise
+    return _admitted(version)
+
+
+def _copy(version: "DocumentVersion") -> str:
+    answer = client().copy_object(
+        Bucket=settings.VAULT_BUCKET,
+        Key=version.vault_key,
+        CopySource={
+            "Bucket": settings.QUARANTINE_BUCKET,
+            "Key": version.incoming_key,
+            "VersionId": version.s3_version_id,
+        },
+        CopySourceIfMatch=version.etag,
+        IfNoneMatch="*",
+        MetadataDirective="REPLACE",
+        ContentType=version.media_type,
+        Metadata=_vault_metadata(version),
+        **_encryption(),
+    )
+    if not answer.get("VersionId"):
+        raise NotVersioned
+    return answer["VersionId"]
+
+
+def _admitted(version: "DocumentVersion") -> str:
+    there = client().head_object(Bucket=settings.VAULT_BUCKET, Key=version.vault_key)
+    if (
+        there["ContentLength"] != version.size
+        or there["Metadata"] != _vault_metadata(version)
+        or not there.get("VersionId")
+    ):
+        raise Differs
+    return there["VersionId"]
+
+
+def _vault_metadata(version: "DocumentVersion") -> dict[str, str]:
+    return {"sha256": version.sha256, "source-version": version.s3_version_id}
+
+
+def _encryption() -> dict[str, Any]:
+    return {"ServerSideEncryption": settings.S3_ENCRYPTION} if settings.S3_ENCRYPTION else {}
+
+
+def purge(version: "DocumentVersion") -> int:
+    """Delete every S3 version of the version's quarantine key; return how many there were."""
+    count = 0
+    for item in list(_versions(version.incoming_key)):
+        client().delete_object(Bucket=settings.QUARANTINE_BUCKET, Key=item["Key"], VersionId=item["VersionId"])
+        count += 1
+    return count
+
+
+def download_url(version: "DocumentVersion") -> str:
+    """Return a GET of the vault object that is good for `DOWNLOAD_SECONDS`, always an attachment.
+
+    Name and type are ours, not what the uploader's form said (OWASP ASVS 5.4.1, 5.4.2).
+    """
+    return _signer().generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": settings.VAULT_BUCKET,
+            "Key": version.vault_key,
+            "VersionId": version.vault_version_id,
+            "ResponseContentDisposition": attachment(version.filename),
+            "ResponseContentType": version.media_type,
+        },
+        ExpiresIn=settings.DOWNLOAD_SECONDS,
+    )
+
+
+def attachment(filename: str) -> str:
+    """Return a Content-Disposition for any name (RFC 6266, with the RFC 8187 form for all of it)."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def check() -> None:
+    """Raise a fault unless both buckets answer and are versioned.
+
+    The web process may list quarantine but not ask for its settings; an object without a version tells.
+    """
+    page = client().list_object_versions(Bucket=settings.QUARANTINE_BUCKET, MaxKeys=1)
+    if any(item["VersionId"] == "null" for item in page.get("Versions", [])):
+        raise NotVersioned("The quarantine bucket is not versioned.")
+    if client().get_bucket_versioning(Bucket=settings.VAULT_BUCKET).get("Status") != "Enabled":
+        raise NotVersioned("The vault bucket is not versioned.")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,133 @@
+"""Prometheus metrics on an internal address: `python -m workers.metrics` (METRICS_BIND).
+
+Counted from the database and the broker at each scrape, so they are true after a restart of any
+process and through an emptied broker. Nothing personal is in them.
+"""
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+import django
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.db.models import Count, Min
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+django.setup()
+
+from audit import sequencer  # noqa: E402  (models need Django to be set up)
+from pipeline.models import ENDS, UNFINISHED, DocumentVersion, Status  # noqa: E402
+from workers import broker  # noqa: E402
+
+log = structlog.get_logger(__name__)
+
+WINDOW = timedelta(hours=1)
+STAGES = {
+    "receive": ("created_at", "received_at"),
+    "validate": ("received_at", "validated_at"),
+    "scan": ("validated_at", "scanned_at"),
+    "finalize": ("scanned_at", "available_at"),
+}
+
+
+class Pipeline(Collector):
+    """Everything that an operator watches, one method a family."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families; a dead database is an error of the scrape, not a zero."""
+        close_old_connections()
+        yield from _waiting()
+        yield _verdicts()
+        yield _durations()
+        yield _queues()
+        yield GaugeMetricFamily("strongroom_audit_backlog", "Audit events not yet in the log.", sequencer.backlog())
+
+
+def _waiting() -> Iterator[Metric]:
+    pending = GaugeMetricFamily("strongroom_pending", "Versions in a stage.", labels=["stage"])
+    oldest = GaugeMetricFamily("strongroom_oldest_pending_seconds", "Age of the oldest in a stage.", labels=["stage"])
+    stuck = GaugeMetricFamily("strongroom_stuck", "Versions that stand with a reason.")
+    now = timezone.now()
+    rows = DocumentVersion.objects.filter(status__in=UNFINISHED, stuck_reason="").values("status")
+    found = {row["status"]: row for row in rows.annotate(n=Count("pk"), since=Min("status_at"))}
+    for stage in UNFINISHED:
+        row = found.get(stage)
+        pending.add_metric([stage], row["n"] if row else 0)
+        oldest.add_metric([stage], (now - row["since"]).total_seconds() if row else 0)
+    stuck.add_metric([], DocumentVersion.objects.exclude(stuck_reason="").count())
+    yield from (pending, oldest, stuck)
+
+
+def _verdicts() -> Metric:
+    family = GaugeMetricFamily(
+        "strongroom_verdicts_last_hour",
+        "Versions that ended in the last hour.",
+        labels=["status", "reason_code"],
+    )
+    rows = DocumentVersion.objects.filter(
+        status__in=[Status.AVAILABLE, *ENDS], status_at__gte=timezone.now() - WINDOW
+    ).values_list("status", "reason_code")
+    for status, reason_code, n in rows.annotate(n=Count("pk")):
+        family.add_metric([status, reason_code], n)
+    return family
+
+
+def _durations() -> Metric:
+    family = GaugeMetricFamily(
+        "strongroom_stage_seconds_last_hour",
+        "How long stages took for versions that ended in the last hour.",
+        labels=["stage", "quantile"],
+    )
+    for stage, (start, end) in STAGES.items():
+        for quantile, seconds in zip(("0.5", "0.95"), _quantiles(start, end), strict=True):
+            family.add_metric([stage, quantile], seconds)
+    return family
+
+
+def _quantiles(start: str, end: str) -> tuple[float, float]:
+    # Column names are ours, from STAGES.
+    sql = f"""
+        select coalesce(percentile_cont(0.5) within group (order by s), 0),
+               coalesce(percentile_cont(0.95) within group (order by s), 0)
+        from (select extract(epoch from {end} - {start}) as s from pipeline_documentversion
+              where status = any(%s) and status_at >= %s and {end} is not null) as took
+    """  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [[Status.AVAILABLE, *ENDS], timezone.now() - WINDOW])
+        half, most = cursor.fetchone()
+    return float(half), float(most)
+
+
+def _queues() -> Metric:
+    family = GaugeMetricFamily("strongroom_queue_length", "Messages that wait.", labels=["queue"])
+    try:
+        for queue, length in broker.lengths().items():
+            family.add_metric([queue], length)
+    except broker.FAULTS as away:
+        log.warning("broker_away", fault=type(away).__name__)  # unknown is not zero: no sample
+    return family
+
+
+def main() -> None:
+    """Serve /metrics at METRICS_BIND until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    host, _, port = settings.METRICS_BIND.rpartition(":")
+    registry = CollectorRegistry()
+    registry.register(Pipeline())
+    server, thread = start_http_server(int(port), host, registry)
+    log.info("metrics_started", bind=settings.METRICS_BIND)
+    stop.wait()
+    server.shutdown()
+    thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Waking workers. A nudge may be lost, doubled or late: the reconciler sends it again.
+
+Nudges go out after the transaction has committed, and a dead broker never fails the caller.
+"""
+
+from typing import Final
+
+from django.db import transaction
+
+from pipeline import lifecycle
+from pipeline.models import ENDS, DocumentVersion, Status
+from workers import broker
+from workers.celery import app
+
+TASK_FOR: Final = {
+    Status.RECEIVED: "workers.tasks.validate",
+    Status.VALIDATED: "workers.tasks.scan",
+    Status.CLEAN: "workers.tasks.finalize",
+}
+AFTER_END: Final = "workers.tasks.after_end"
+OUTSTANDING: Final = "strongroom:audit.sequence:outstanding"
+
+
+def nudge(version: DocumentVersion | None) -> None:
+    """Send the version's next task, or after its end the chores of an end. None: nothing moved."""
+    if version is None:
+        return
+    if task := TASK_FOR.get(Status(version.status)):
+        _after_commit(task, version_id=str(version.pk))
+    elif version.status in {Status.AVAILABLE, *ENDS}:
+        nudge(lifecycle.next_in_line(version))
+        _after_commit(AFTER_END, version_id=str(version.pk))
+
+
+def wake_sequencer() -> None:
+    """Ask for the audit outbox to be drained; at most one request is outstanding at a time.
+
+    Called by `audit.trail` (setting AUDIT_WAKE) after the commit of every audited transaction.
+    """
+    if broker.mark(OUTSTANDING, seconds=5):
+        send("audit.sequence")
+
+
+def send(task: str, **ids: str) -> None:
+    """Put one message on the task's queue. Raises kombu's OperationalError where the broker is away."""
+    app.send_task(task, kwargs=ids, retry=False)
+
+
+def _after_commit(task: str, **ids: str) -> None:
+    # A lambda: `partial` has no __qualname__, which Django 5.2 trips over when the call fails.
+    transaction.on_commit(lambda: send(task, **ids), robust=True)

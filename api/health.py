@@ -1,0 +1,85 @@
+"""Whether the service lives (`/healthz`) and can do its part (`/readyz`). For probes, without sign-in.
+
+A dependency that only delays work (broker, scanner) makes the service degraded, not unready: uploads
+are still taken, and versions go on when it is back.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from pipeline import scanner, storage
+from pipeline.faults import FAULTS
+from workers import broker
+
+NEEDED = {"database", "s3"}
+
+
+def _database() -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("select 1")
+    return {}
+
+
+def _s3() -> dict[str, Any]:
+    storage.check()
+    return {}
+
+
+def _broker() -> dict[str, Any]:
+    return {"queues": broker.lengths()}
+
+
+def _scanner() -> dict[str, Any]:
+    engine = scanner.check()
+    return {"engine": engine.name, "version": engine.version, "signatures": engine.signatures}
+
+
+CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "database": _database,
+    "s3": _s3,
+    "broker": _broker,
+    "scanner": _scanner,
+}
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 as long as the process can answer at all."""
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 if uploads can be taken, else 503; each dependency is named with what it said."""
+    checks = {name: _checked(check) for name, check in CHECKS.items()}
+    away = {name for name, said in checks.items() if not said["ok"]}
+    ready = not away & NEEDED
+    status = "ready" if not away else "degraded" if ready else "unavailable"
+    answer = JsonResponse({"status": status, "checks": checks}, status=200 if ready else 503)
+    if not ready:
+        answer["Retry-After"] = "5"
+    return answer
+
+
+def _checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    started = time.monotonic()
+    try:
+        said = {"ok": True, **check()}
+    except (*FAULTS, *broker.FAULTS) as fault:
+        said = {"ok": False, "error": _words(fault)}
+    return {**said, "ms": round((time.monotonic() - started) * 1000, 1)}
+
+
+def _words(fault: Exception) -> str:
+    """Say what is wrong without addresses or credentials: our own words, else only the kind."""
+    ours = isinstance(fault, (scanner.Stale, storage.NotVersioned))
+    return str(fault) or type(fault).__name__ if ours else type(fault).__name__
+
+
+urlpatterns = [path("healthz", healthz), path("readyz", readyz)]

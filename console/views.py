@@ -1,0 +1,25 @@
+"""Renders the console's pages. What they tell comes from the settings; they do no work of their own."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Say what the service is, where its doors are, and whether its scanner is one to rely on."""
+    context = {
+        "scanner_warning": scanner_warning(),
+        "upload_limit_mb": settings.UPLOAD_MAX_BYTES // (1024 * 1024),
+    }
+    return render(request, "console/home.html", context)
+
+
+def scanner_warning() -> str:
+    """What a person must be told of the scanner before trusting it with documents; "" if nothing."""
+    if settings.SCANNER == "builtin":
+        return "The built-in stand-in scans here. It is not an antivirus: use no real documents."
+    if settings.SCANNER_TEST_SIGNATURES:
+        return "The scanner runs on test signatures and finds no real malware: use no real documents."
+    return ""

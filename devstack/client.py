@@ -1,0 +1,126 @@
+"""The conversation that a browser has with Strongroom: three calls to send, two to fetch.
+
+Speaks HTTP and nothing else. It expects and shows nothing: that is for `courier` and `board`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+# S3 may take long to answer for a large body; nothing here should ever hang for good.
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 300
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """The other side turned a call away: `code` says why in a word, the message in a sentence."""
+
+    def __init__(self, code: str, words: str) -> None:
+        """Keep the code beside the words."""
+        super().__init__(words)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Leave to upload one body: the version it will be, and the form that S3 takes."""
+
+    id: str
+    url: str
+    fields: Mapping[str, str]
+
+
+class Client:
+    """One person's session with the API, for one thread: `requests` promises nothing of sharing."""
+
+    def __init__(self, api: str, *, origin: str, token: str = "") -> None:
+        """Take the API's address (it ends in `/api`) and the origin of the page that we play."""
+        self.api = api
+        self.origin = origin
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy or .netrc of the developer's is no part of this
+        self._http.headers["Origin"] = origin
+        self._authorization = {"Authorization": f"Token {token}"} if token else {}
+
+    def sign_in(self, username: str, password: str) -> str:
+        """Exchange a password for a token, and return it. Raises `Refused`."""
+        answer = self._call("POST", "/auth/login/", {"username": username, "password": password})
+        return str(answer["token"])
+
+    def begin(self, announced: Json) -> Ticket:
+        """Announce a document; S3's form comes back. Raises `Refused`."""
+        answer = self._call("POST", "/documents/", announced)
+        return Ticket(answer["id"], answer["upload"]["url"], answer["upload"]["fields"])
+
+    def send(self, ticket: Ticket, filename: str, body: bytes, content_type: str) -> None:
+        """Post the body straight to S3 as a form does: every field, then the file.
+
+        Raises `Refused` with S3's own code.
+        """
+        file = {"file": (filename, body, content_type)}
+        answer = self._http.post(
+            ticket.url,
+            data=dict(ticket.fields),
+            files=file,
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+        )
+        if not answer.ok:
+            raise s3_refusal(answer.status_code, answer.text)
+
+    def complete(self, version: str) -> Json:
+        """Tell the API that the bytes are there. Raises `Refused`."""
+        return self._call("POST", f"/documents/{version}/complete/")
+
+    def show(self, version: str) -> Json:
+        """What the API says of a version now. Raises `Refused`."""
+        return self._call("GET", f"/documents/{version}/")
+
+    def history(self, version: str) -> Json:
+        """All versions of the document that a version belongs to. Raises `Refused`."""
+        return self._call("GET", f"/documents/{version}/history/")
+
+    def fetch(self, version: str) -> bytes:
+        """Download a version's bytes by the presigned address. Raises `Refused`."""
+        link = self._call("GET", f"/documents/{version}/download/")["url"]
+        answer = self._http.get(str(link), timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+        if not answer.ok:
+            raise s3_refusal(answer.status_code, answer.text)
+        return answer.content
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        answer = self._http.request(
+            method,
+            self.api + path,
+            json=body,
+            headers=self._authorization,
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+        )
+        told = _json(answer)
+        if not answer.ok:
+            words = str(told.get("error", f"HTTP {answer.status_code} from {path}"))
+            raise Refused(str(told.get("code", f"http_{answer.status_code}")), words)
+        return told
+
+
+def s3_refusal(status: int, xml: str) -> Refused:
+    """S3's error as ours: `<Code>BadDigest</Code>` becomes `bad_digest`.
+
+    The two fields are picked by pattern: S3's errors are flat, and not worth an XML parser.
+    """
+    code = re.search(r"<Code>(\w+)</Code>", xml)
+    words = re.search(r"<Message>([^<]*)</Message>", xml)
+    slug = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code[1]).lower() if code else f"http_{status}"
+    return Refused(slug, words[1] if words else f"S3 answered {status}")
+
+
+def _json(answer: requests.Response) -> Json:
+    try:
+        told = answer.json()
+    except requests.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}

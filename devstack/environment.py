@@ -1,0 +1,151 @@
+"""The environment that our own processes read their settings from, and what is told of a stack in `stack.json`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devstack import clamav, seaweed
+from devstack.keys import ACCOUNTS
+from devstack.places import PROGRAMS, ROOT
+from devstack.ports import Ports
+
+VERSION = 1
+_SHORT = 70
+"""A TMPDIR longer than this leaves no room for the sockets that programs make in it."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One stack: its folder, its sockets' folder, ports, secrets, and the settings that the caller wants otherwise."""
+
+    data: Path
+    sockets: Path
+    ports: Ports
+    secrets: Mapping[str, str]
+    overrides: Mapping[str, str]
+
+    @property
+    def root(self) -> str:
+        """The web's address without a path."""
+        return f"http://127.0.0.1:{self.ports['web']}"
+
+    @property
+    def database_url(self) -> str:
+        """Where PostgreSQL is, with the password."""
+        return f"postgres://strongroom:{self.secrets['postgres']}@127.0.0.1:{self.ports['postgres']}/strongroom"
+
+    @property
+    def broker_url(self) -> str:
+        """Where Valkey is, with the password."""
+        return f"redis://:{self.secrets['valkey']}@127.0.0.1:{self.ports['valkey']}/0"
+
+    @property
+    def metrics(self) -> str:
+        """The address that the metrics are served at."""
+        return f"127.0.0.1:{self.ports['metrics']}"
+
+
+def settings(site: Site, identity: str) -> dict[str, str]:
+    """Return the whole environment of one of our processes, S3's credentials being those of `identity`."""
+    key, secret = seaweed.credentials(identity, site.secrets)
+    return {
+        **_inherited(),
+        "PATH": f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "SECRET_KEY": site.secrets["django"],
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "CSRF_TRUSTED_ORIGINS": f"http://127.0.0.1:{site.ports['web']},http://localhost:{site.ports['web']}",
+        "TRUSTED_PROXY_COUNT": "0",
+        "HTTPS": "false",  # everything is on loopback
+        "DATABASE_URL": site.database_url,
+        "BROKER_URL": site.broker_url,
+        "S3_ENDPOINT_URL": seaweed.endpoint(site.ports),
+        "S3_ACCESS_KEY_ID": key,
+        "S3_SECRET_ACCESS_KEY": secret,
+        "QUARANTINE_BUCKET": seaweed.QUARANTINE,
+        "VAULT_BUCKET": seaweed.VAULT,
+        "AUDIT_ENCRYPTION_KEYS": site.secrets["audit"],
+        "WEB_HOST": "127.0.0.1",
+        "PORT": str(site.ports["web"]),
+        "METRICS_BIND": site.metrics,
+        "RECONCILE_SECONDS": "1",
+        **_scanner(site),
+        **_files(site),
+        **site.overrides,
+    }
+
+
+def describe(site: Site, pids: Mapping[str, int], *, processes: bool) -> dict[str, Any]:
+    """Return the content of `stack.json`. Without `processes` it tells of the servers alone."""
+    chosen = clamav.choice(site.data)
+    accounts = {name: {"username": name, "password": site.secrets[f"account_{name}"]} for name in ACCOUNTS}
+    ours = {
+        "api": f"{site.root}/api",
+        "console": f"{site.root}/",
+        "admin": f"{site.root}/admin/",
+        "metrics": f"http://{site.metrics}/metrics",
+        "flower": {"socket": str(site.sockets / "flower.sock"), "basic_auth": _flower_login(site)},
+        "accounts": accounts,
+    }
+    return {
+        "version": VERSION,
+        **(ours if processes else {}),
+        "s3_endpoint": seaweed.endpoint(site.ports),
+        "database_url": site.database_url,
+        "broker_url": site.broker_url,
+        "clamd": f"unix://{site.sockets / 'clamd.sock'}" if chosen["engine"] == "clamd" else "",
+        "engine": chosen["engine"],
+        "signatures": chosen["signatures"],
+        "pids": dict(pids),
+        "s3": {"quarantine": seaweed.QUARANTINE, "vault": seaweed.VAULT, **_identities(site)},
+        "data": str(site.data),
+    }
+
+
+def accounts(site: Site) -> list[dict[str, str]]:
+    """Return the accounts as `manage.py identity ensure` reads them."""
+    return [
+        {"username": name, "email": f"{name}@example.test", "role": role, "password": site.secrets[f"account_{name}"]}
+        for name, role in ACCOUNTS.items()
+    ]
+
+
+def _inherited() -> dict[str, str]:
+    """Return the environment we were started with, less what could lead boto3 to somebody's real account."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "PYTHONPATH": str(ROOT)
+    }
+
+
+def _scanner(site: Site) -> dict[str, str]:
+    chosen = clamav.choice(site.data)
+    if chosen.get("engine") == "builtin":
+        return {"SCANNER": "builtin", "SCANNER_BUILTIN_ALLOWED": "true"}
+    return {
+        "SCANNER": "clamd",
+        "CLAMD_ADDRESS": f"unix://{site.sockets / 'clamd.sock'}",
+        "SCANNER_TEST_SIGNATURES": "false" if chosen.get("signatures") == "official" else "true",
+    }
+
+
+def _files(site: Site) -> dict[str, str]:
+    temporary = site.data / "tmp"
+    return {
+        "TMPDIR": str(temporary if len(str(temporary)) < _SHORT else site.sockets),
+        "STATIC_ROOT": str(site.data / "static"),
+        "BEAT_SCHEDULE": str(site.data / "state" / "beat"),
+        "FLOWER_SOCKET": str(site.sockets / "flower.sock"),
+        "FLOWER_BASIC_AUTH": _flower_login(site),
+        "STRONGROOM_STACK": str(site.data / "stack.json"),
+    }
+
+
+def _flower_login(site: Site) -> str:
+    return f"flower:{site.secrets['flower']}"
+
+
+def _identities(site: Site) -> dict[str, dict[str, str]]:
+    pairs = {name: seaweed.credentials(name, site.secrets) for name in seaweed.IDENTITIES}
+    return {name: {"access_key_id": key, "secret_access_key": secret} for name, (key, secret) in pairs.items()}

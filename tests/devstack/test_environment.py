@@ -1,0 +1,79 @@
+"""What our processes are told, and what `stack.json` tells."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack import environment, jsonfile, keys
+from devstack.environment import Site, describe, settings
+from devstack.ports import Ports
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A stack that is about to start, with test signatures."""
+    (tmp_path / "scanner").mkdir()
+    jsonfile.write(tmp_path / "scanner" / "choice.json", {"engine": "clamd", "signatures": "test"})
+    ports = Ports(tmp_path / "ports.json", {})
+    yield Site(tmp_path, tmp_path / "sockets", ports, keys.load(tmp_path), {"UPLOAD_WINDOW_SECONDS": "3"})
+    ports.close()
+
+
+def test_the_web_process_has_another_s3_identity_than_the_rest(site: Site) -> None:
+    web, worker = settings(site, "api"), settings(site, "worker")
+    assert web["S3_ACCESS_KEY_ID"] != worker["S3_ACCESS_KEY_ID"]
+    assert {name for name in web if web[name] != worker[name]} == {"S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
+
+
+def test_the_caller_may_override_a_setting(site: Site) -> None:
+    assert settings(site, "worker")["UPLOAD_WINDOW_SECONDS"] == "3"
+
+
+def test_credentials_of_somebodys_real_account_are_not_passed_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    assert not [name for name in settings(site, "worker") if name.startswith("AWS_")]
+
+
+def test_test_signatures_are_admitted_by_name(site: Site) -> None:
+    assert settings(site, "worker")["SCANNER_TEST_SIGNATURES"] == "true"
+    jsonfile.write(site.data / "scanner" / "choice.json", {"engine": "clamd", "signatures": "official"})
+    assert settings(site, "worker")["SCANNER_TEST_SIGNATURES"] == "false"
+
+
+def test_the_builtin_scanner_is_allowed_only_where_it_was_chosen(site: Site) -> None:
+    assert "SCANNER_BUILTIN_ALLOWED" not in settings(site, "worker")
+    jsonfile.write(site.data / "scanner" / "choice.json", {"engine": "builtin", "signatures": "builtin"})
+    chosen = settings(site, "worker")
+    assert (chosen["SCANNER"], chosen["SCANNER_BUILTIN_ALLOWED"]) == ("builtin", "true")
+    assert describe(site, {}, processes=True)["engine"] == "builtin"
+
+
+def test_stack_json_tells_what_a_client_needs(site: Site) -> None:
+    told = describe(site, {"web": 7}, processes=True)
+    assert told["api"].endswith("/api")
+    assert told["pids"] == {"web": 7}
+    assert told["accounts"].keys() == {"admin", "alice", "bob"}
+    assert told["accounts"]["alice"].keys() == {"username", "password"}
+    assert {"console", "admin", "s3_endpoint", "database_url", "broker_url", "engine", "metrics"} <= told.keys()
+
+
+def test_the_servers_alone_have_no_web_address(site: Site) -> None:
+    assert not {"api", "console", "accounts"} & describe(site, {}, processes=False).keys()
+
+
+def test_secrets_last_as_long_as_the_data_and_are_private(tmp_path: Path) -> None:
+    first = keys.load(tmp_path)
+    assert keys.load(tmp_path) == first
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_long_folder_leaves_room_for_sockets(site: Site, tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 80)
+    longer = Site(deep, Path("/run/short"), site.ports, site.secrets, {})
+    assert settings(longer, "worker")["TMPDIR"] == "/run/short"
+
+
+def test_the_version_of_stack_json_is_told(site: Site) -> None:
+    assert describe(site, {}, processes=True)["version"] == environment.VERSION == 1

@@ -29,6 +29,9 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 preload_app = True
 timeout = 30
 graceful_timeout = 20
+# Longer than a client or proxy keeps an idle connection: who closes first must not be us, or a request that
+# is just being sent meets a reset.
+keepalive = 75
 max_requests, max_requests_jitter = 20_000, 2_000
 # It would want to write into HOME, which a read-only root refuses.
 control_socket_disable = True

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 # S3 may take long to answer for a large body; nothing here should ever hang for good.
 CONNECT_SECONDS = 5
@@ -45,7 +47,11 @@ class Client:
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy or .netrc of the developer's is no part of this
         self._http.headers["Origin"] = origin
-        self._authorization = {"Authorization": f"Token {token}"} if token else {}
+        # As browsers do: a read is sent again when a kept connection turns out to be closed.
+        self._http.mount(
+            "http://", HTTPAdapter(max_retries=Retry(total=3, backoff_factor=0.2, allowed_methods={"GET"}))
+        )
+        self.authorization = {"Authorization": f"Token {token}"} if token else {}
 
     def sign_in(self, username: str, password: str) -> str:
         """Exchange a password for a token, and return it. Raises `Refused`."""
@@ -97,7 +103,7 @@ class Client:
             method,
             self.api + path,
             json=body,
-            headers=self._authorization,
+            headers=self.authorization,
             timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
         )
         told = _json(answer)

@@ -1,4 +1,4 @@
-"""`python -m devstack up|down|status|run|demo|manage`: the command line behind `bin/`."""
+"""`python -m devstack up|down|status|hold|resume|run|demo|manage`: the command line behind `bin/`."""
 
 import argparse
 import sys
@@ -27,6 +27,10 @@ def main(argv: list[str]) -> int:
             from devstack import stack
 
             return stack.status(options.data)
+        case "hold" | "resume":
+            from devstack import holding
+
+            return holding.main(options.command, options.data, options.name)
         case "run":
             from devstack import run
 
@@ -51,8 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the stack in the background")
     up.add_argument("--fresh", action="store_true", help="forget the data first")
     up.add_argument("--procfile", type=_path, default=places.ROOT / "Procfile", help=argparse.SUPPRESS)
+    hold = commands.add_parser("hold", help="stop one process and keep it stopped")
+    resume = commands.add_parser("resume", help="let it run again")
+    for command in (hold, resume):
+        command.add_argument("name", metavar="NAME")
     for command in (
         up,
+        hold,
+        resume,
         commands.add_parser("down", help="stop it"),
         commands.add_parser("status", help="say what runs"),
     ):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack import clamav, jsonfile, keys, places, postgres, procfile, seaweed, valkey
+from devstack import clamav, holding, jsonfile, keys, places, postgres, procfile, seaweed, valkey
 from devstack.environment import Site, describe, settings
 from devstack.parts import Part
 from devstack.ports import Ports, PortTaken
@@ -79,7 +79,7 @@ def _supervise(options: argparse.Namespace, signals: _Signals) -> int:
     data: Path = options.data
     with _site(data, dict(options.set)) as site:
         parts = _parts(site, options)
-        supervisor = Supervisor(parts, logs=data / "logs", noted=data / "processes.json", cwd=places.ROOT, say=say)
+        supervisor = Supervisor(parts, data=data, cwd=places.ROOT, say=say)
         try:
             _watch(supervisor, signals, site, processes=options.procfile is not None)
         finally:
@@ -126,6 +126,7 @@ def _owned(data: Path) -> Iterator[None]:
             raise _Taken(f"a stack is already running in {data}")
         jsonfile.write(data / "supervisor.json", {"pid": os.getpid(), "birth": birth(os.getpid())})
         (data / "stack.json").unlink(missing_ok=True)
+        holding.forget(data)
         for name in end_leftovers(data / "processes.json"):
             say(name, "note", "left over from a supervisor that was killed; ended now")
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack import holding
 from devstack.parts import CannotStart, Part
 from devstack.processes import Process, end_all, end_orphans, last_lines, note, spawn
 
@@ -38,6 +39,7 @@ class _Run:
     process: Process
     since: float
     probe_at: float
+    told_to_end: float | None = None
 
 
 @dataclass
@@ -49,12 +51,13 @@ class _Restart:
 
 
 class Supervisor:
-    """The running stack. `logs` takes a log per part, `noted` the pids for whoever has to clean up after us."""
+    """The running stack. Its folder takes a log per part, and the pids for whoever has to clean up after us."""
 
-    def __init__(self, parts: Sequence[Part], *, logs: Path, noted: Path, cwd: Path, say: Say) -> None:
-        """Take the parts; nothing is started yet."""
+    def __init__(self, parts: Sequence[Part], *, data: Path, cwd: Path, say: Say) -> None:
+        """Take the parts and the stack's folder; nothing is started yet."""
         self._parts = {part.name: part for part in parts}
-        self._logs, self._noted, self._cwd, self._say = logs, noted, cwd, say
+        self._data, self._cwd, self._say = data, cwd, say
+        self._logs, self._noted = data / "logs", data / "processes.json"
         self._runs: dict[str, _Run] = {}
         self._restarts: dict[str, _Restart] = {}
         self._touched: set[str] = set()
@@ -77,8 +80,10 @@ class Supervisor:
         Raises PartFailed for a part that ends or is too slow before the stack has been complete.
         """
         before = self.pids()
-        for name in list(self._runs):
-            self._look_at(self._parts[name], self._runs[name])
+        for name, run in list(self._runs.items()):
+            if self._complete and holding.held(self._data, name):
+                _tell_to_end(run)
+            self._look_at(self._parts[name], run)
         for part in self._parts.values():
             if self._is_due(part):
                 self._start(part)
@@ -102,6 +107,8 @@ class Supervisor:
 
     def _is_due(self, part: Part) -> bool:
         if part.name in self._runs or not self._ready.issuperset(part.needs):
+            return False
+        if holding.held(self._data, part.name):
             return False
         restart = self._restarts.get(part.name)
         return part.name not in self._touched or (restart is not None and time.monotonic() >= restart.at)
@@ -163,6 +170,10 @@ class Supervisor:
     def _plan_restart(self, part: Part, run: _Run, code: int) -> None:
         now = time.monotonic()
         self._ready.discard(part.name)
+        if holding.held(self._data, part.name):
+            self._restarts[part.name] = _Restart(now)
+            self._say(part.name, "held", "stands until it is resumed")
+            return
         earlier = self._restarts.get(part.name)
         pause = (
             _FIRST_PAUSE
@@ -171,3 +182,13 @@ class Supervisor:
         )
         self._restarts[part.name] = _Restart(now + pause, pause)
         self._say(part.name, "restarting", f"ended with {code}, starts again in {pause:.1f} s")
+
+
+def _tell_to_end(run: _Run) -> None:
+    """Ask once, and end it when it has had its time."""
+    now = time.monotonic()
+    if run.told_to_end is None:
+        run.told_to_end = now
+        run.process.stop()
+    elif now - run.told_to_end > SERVER_GRACE:
+        run.process.kill()

@@ -31,13 +31,8 @@ class Stage:
 
     def __init__(self, folder: Path, *parts: Part) -> None:
         self.news: News = []
-        self.supervisor = Supervisor(
-            parts,
-            logs=folder,
-            noted=folder / "processes.json",
-            cwd=folder,
-            say=lambda n, s, _: self.news.append((n, s)),
-        )
+        (folder / "logs").mkdir(exist_ok=True)
+        self.supervisor = Supervisor(parts, data=folder, cwd=folder, say=lambda n, s, _: self.news.append((n, s)))
 
     def until(self, true: Callable[[], bool], seconds: float = 10) -> None:
         """Step until something is true."""
@@ -156,3 +151,30 @@ def test_after_the_end_nothing_is_noted_as_running(tmp_path: Path) -> None:
     assert (tmp_path / "processes.json").exists()
     stage.stop()
     assert not (tmp_path / "processes.json").exists()
+
+
+def test_a_held_part_is_stopped_and_stays_so_until_it_is_resumed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, server("db", "sleep 60"), server("web", "sleep 60", "db"))
+    stage.until_complete()
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "db").touch()
+    stage.until(lambda: ("db", "held") in stage.news)
+    for _ in range(20):
+        stage.supervisor.step()
+    assert set(stage.supervisor.pids()) == {"web"}
+    (tmp_path / "held" / "db").unlink()
+    stage.until(lambda: set(stage.supervisor.pids()) == {"db", "web"})
+    stage.stop()
+
+
+def test_a_held_part_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SERVER_GRACE", 0.2)
+    stage = Stage(
+        tmp_path,
+        Part("db", lambda: Command(("sh", "-c", "trap '' TERM; sleep 60 & wait; sleep 60"), ENV), lambda: True),
+    )
+    stage.until_complete()
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "db").touch()
+    stage.until(lambda: ("db", "held") in stage.news)
+    stage.stop()

@@ -76,7 +76,7 @@ def test_what_happened_is_in_the_audit_log_within_seconds(as_: As, stack: Runnin
     while time.monotonic() < limit:
         answer = requests.get(
             f"{stack.details['api']}/auditlogs/?action=version.",
-            headers=admin._authorization,
+            headers=admin.authorization,
             timeout=10,
         )
         seen = [row["action"] for row in answer.json() if row["object"] == f"version:{id_}"]

@@ -19,7 +19,7 @@ from devstack import clamav, holding, jsonfile, keys, places, postgres, procfile
 from devstack.environment import Site, describe, settings
 from devstack.parts import Part
 from devstack.ports import Ports, PortTaken
-from devstack.processes import adopt_orphans, birth, end_leftovers
+from devstack.processes import adopt_orphans, birth, end_leftovers, end_orphans
 from devstack.supervisor import PartFailed, Supervisor
 
 _PAUSE = 0.03
@@ -85,6 +85,7 @@ def _supervise(options: argparse.Namespace, signals: _Signals) -> int:
         finally:
             (data / "stack.json").unlink(missing_ok=True)
             supervisor.stop(signals.urgent)
+            end_orphans()  # here, because only this process has no children but the stack's
     return 0
 
 

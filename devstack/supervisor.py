@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devstack import holding
 from devstack.parts import CannotStart, Part
-from devstack.processes import Process, end_all, end_orphans, last_lines, note, spawn
+from devstack.processes import Process, end_all, last_lines, note, spawn
 
 Say = Callable[[str, str, str], None]
 """What is told of the stack's progress: a part's name, its state, a readable line (or nothing)."""
@@ -100,7 +100,6 @@ class Supervisor:
         self._say("stack", "stopping", "")
         end_all(own, grace=OWN_GRACE, hurry=hurry)
         end_all(servers, grace=SERVER_GRACE, hurry=hurry)
-        end_orphans()
         self._runs.clear()
         self._noted.unlink(missing_ok=True)
         self._say("stack", "stopped", "")

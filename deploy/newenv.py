@@ -1,0 +1,59 @@
+"""Make the `.env` of docker-compose.yml: `python3 deploy/newenv.py [--web URL] [--files URL] [--out FILE]`.
+
+Every secret is random and new. The file is for its owner only (0600), and one that is there already is never touched:
+it holds the keys of what is stored. Needs nothing but Python.
+"""
+
+import argparse
+import base64
+import os
+import secrets
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_CREDENTIALS = ("API", "WORKER", "ADMIN")
+
+
+def main(words: list[str]) -> int:
+    """Write the file. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Make the .env of docker-compose.yml.")
+    parser.add_argument("--web", default="http://localhost:8080", help="where browsers find the service")
+    parser.add_argument("--files", default="http://localhost:8081", help="where browsers find S3: another host or port")
+    parser.add_argument("--out", type=Path, default=Path(".env"))
+    said = parser.parse_args(words)
+    text = "".join(f"{name}={value}\n" for name, value in environment(said.web, said.files).items())
+    try:
+        descriptor = os.open(said.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        print(f"{said.out} is there already and is left alone: it holds the keys of what is stored", file=sys.stderr)
+        return 1
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    print(f"{said.out}: {text.count(chr(10))} variables. Keep a copy where the backups are not.")
+    return 0
+
+
+def environment(web: str, files: str) -> dict[str, str]:
+    """Return all that the compose file asks for. Secrets are URL-safe, because some become parts of URLs."""
+    site = urlsplit(web)
+    return {
+        "ALLOWED_HOSTS": site.hostname or "",
+        "CSRF_TRUSTED_ORIGINS": web,
+        "HTTPS": "true" if site.scheme == "https" else "false",
+        "S3_PUBLIC_ENDPOINT_URL": files,
+        "S3_ALLOWED_ORIGINS": web,
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "AUDIT_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(32),
+        "DATABASE_PASSWORD": secrets.token_urlsafe(32),
+        "BROKER_PASSWORD": secrets.token_urlsafe(32),
+        **{f"S3_{name}_ACCESS_KEY_ID": f"{name.lower()}-{secrets.token_hex(6)}" for name in _CREDENTIALS},
+        **{f"S3_{name}_SECRET_ACCESS_KEY": secrets.token_urlsafe(32) for name in _CREDENTIALS},
+        "S3_SSE_KEK": secrets.token_hex(32),
+        "FLOWER_BASIC_AUTH": f"flower:{secrets.token_urlsafe(24)}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import requests
+from django.conf import settings
 
 from audit.models import Outbox
 from identity.models import User
@@ -131,6 +132,8 @@ def test_a_later_version_waits_until_the_earlier_has_ended(alice: User) -> None:
     first = factories.received(alice)
     second = factories.clean(alice, factories.PDF + b"%2\n")
     assert lifecycle.finalize(second.pk) is None
+    vault = storage.client().list_objects_v2(Bucket=settings.VAULT_BUCKET, Prefix=second.vault_key)
+    assert vault["KeyCount"] == 0  # nothing is copied for one that waits
 
     lifecycle.validate(first.pk)
     lifecycle.scan(first.pk)

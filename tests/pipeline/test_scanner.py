@@ -46,6 +46,7 @@ def test_an_exact_ok_is_clean(settings: Any) -> None:
         b"stream: OK",
         b"stream: ",
         b"stream: OK\n\0x",
+        b"stream: OK!",
         b"OK\0",
         b"stream: OKAY\0",
         b"stream: ERROR\0",

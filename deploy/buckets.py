@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROBE = "probe-of-readiness"
 SECONDS = 60.0
-PAUSE = 0.5
+PAUSE = 0.1
 
 
 def main() -> None:

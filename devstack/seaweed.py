@@ -42,8 +42,17 @@ def parts(data: Path, ports: Ports, sockets: Path, secrets: Mapping[str, str]) -
 
     def make_buckets() -> Command:
         key, secret = credentials("admin", secrets)
-        env = {**os.environ, "S3_ACCESS_KEY_ID": key, "S3_SECRET_ACCESS_KEY": secret, "PYTHONPATH": str(ROOT)}
-        return Command((str(PROGRAMS / "python"), "-m", "devstack.buckets", endpoint(ports), *origins), env)
+        env = {
+            **os.environ,
+            "S3_ENDPOINT_URL": endpoint(ports),
+            "S3_ACCESS_KEY_ID": key,
+            "S3_SECRET_ACCESS_KEY": secret,
+            "S3_ALLOWED_ORIGINS": ",".join(origins),
+            "QUARANTINE_BUCKET": QUARANTINE,
+            "VAULT_BUCKET": VAULT,
+        }
+        # A program of its own, so that the supervisor can end it at any moment; the same that containers run.
+        return Command((str(PROGRAMS / "python"), str(ROOT / "deploy" / "buckets.py")), env)
 
     return [
         Part("s3", serve, lambda: answers(ports["s3"]), seconds=60, server=True),

@@ -6,6 +6,7 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from identity import roles
 from identity.models import User
 
 
@@ -16,7 +17,7 @@ class ReadsTheLog(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the caller's role is one of the two."""
-        return getattr(request.user, "role", "") in {"admin", "auditor"}
+        return roles.reads_the_log(request.user)
 
 
 def caller(request: Request) -> User:

@@ -178,7 +178,6 @@ AUDIT_ENCRYPTION_KEYS: list[str] = env.list("AUDIT_ENCRYPTION_KEYS", validate=fi
 AUDIT_WAKE = "workers.nudges.wake_sequencer"
 
 # --- Work --------------------------------------------------------------------------------------
-PIPELINE_NUDGE = "workers.nudges.nudge"
 RECONCILE_SECONDS: float = env.float("RECONCILE_SECONDS", 5.0, validate=validate.Range(min=0.1))
 QUEUE_GATE: int = env.int("QUEUE_GATE", 50, validate=validate.Range(min=1))
 METRICS_BIND: str = env.str("METRICS_BIND", "127.0.0.1:9090")

@@ -16,7 +16,13 @@ from django.db import InterfaceError, OperationalError, connection
 @contextmanager
 def held(version_id: UUID) -> Iterator[bool]:
     """Claim a version for the block; give False where another worker has it."""
-    key = int.from_bytes(version_id.bytes[:8], signed=True)
+    with locked(int.from_bytes(version_id.bytes[:8], signed=True)) as ours:
+        yield ours
+
+
+@contextmanager
+def locked(key: int) -> Iterator[bool]:
+    """Hold the session's advisory lock of that number for the block; give False where somebody else does."""
     ours = _ask("select pg_try_advisory_lock(%s)", key)
     try:
         yield ours

@@ -47,6 +47,7 @@ class Pipeline(Collector):
         yield _durations()
         yield _queues()
         yield GaugeMetricFamily("strongroom_audit_backlog", "Audit events not yet in the log.", sequencer.backlog())
+        connection.close()  # each scrape is a thread of its own, and its connection with it
 
 
 def _waiting() -> Iterator[Metric]:

@@ -8,8 +8,6 @@ fills the queue with doubles until nothing moves.
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -21,7 +19,7 @@ from django.utils import timezone
 
 django.setup()
 
-from pipeline import lifecycle  # noqa: E402  (models need Django to be set up)
+from pipeline import claims, lifecycle  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
 from pipeline.models import DocumentVersion, Status  # noqa: E402
 from workers import broker  # noqa: E402
@@ -64,23 +62,10 @@ def sweep() -> dict[str, int]:
 
     Zeros where another copy is sweeping. Raises a fault of `FAULTS`: the next sweep goes on.
     """
-    with _alone() as ours:
+    with claims.locked(LOCK) as ours:
         if not ours:
             return {}
         return {"nudged": _nudge_due(), **_look_for_bytes(), "tidied": _tidy()}
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(%s)", [LOCK])
-        ours = bool(cursor.fetchone()[0])
-    try:
-        yield ours
-    finally:
-        if ours and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("select pg_advisory_unlock(%s)", [LOCK])
 
 
 def _nudge_due() -> int:

@@ -98,7 +98,7 @@ def test_the_same_name_of_two_investors_are_two_documents(signed_in: Signed, ali
     assert len(ids) == 2
 
 
-def test_an_admins_own_upload_is_the_admins(signed_in: Signed, alice: User, ada: User) -> None:
+def test_an_upload_that_an_admin_completes_stays_its_owners(signed_in: Signed, alice: User, ada: User) -> None:
     version = factories.begun(alice)
     factories.send(version)
     assert signed_in(ada).post(f"/api/documents/{version.pk}/complete/").status_code == 202

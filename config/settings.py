@@ -28,13 +28,14 @@ TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", 0, validate=validate.R
 HTTPS: bool = env.bool("HTTPS", True)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_structlog",
+    "corsheaders",
+    "csp",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -43,13 +44,16 @@ INSTALLED_APPS = [
     "identity",
     "pipeline",
     "console",
+    "config.apps.AdminConfig",  # after ours, whose templates come before its own
 ]
 
 MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "audit.middleware.RequestContext",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -105,18 +109,44 @@ AUTH_USER_MODEL = "identity.User"
 PASSWORD_HASHERS = ["identity.passwords.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "identity.passwords.Length"},
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "identity.passwords.Guessable"},
 ]
+# Words that somebody who knows the house would guess first, such as its name.
+PASSWORD_CONTEXT_WORDS: list[str] = env.list("PASSWORD_CONTEXT_WORDS", [])
+ENFORCE_INITIAL_PASSWORD_CHANGE: bool = env.bool("ENFORCE_INITIAL_PASSWORD_CHANGE", True)
 KNOX_TOKEN_MODEL = "identity.ApiToken"  # noqa: S105 (the name of a model)
 # knox's migrations would make the table of its own token model, which ours replaces.
 MIGRATION_MODULES = {"knox": None}
-REST_KNOX = {"TOKEN_TTL": timedelta(hours=12), "AUTO_REFRESH": False}
+MFA_ENCRYPTION_KEYS: list[str] = env.list("MFA_ENCRYPTION_KEYS", validate=filled)
+MFA_ISSUER: str = env.str("MFA_ISSUER", "Strongroom", validate=filled)
+MFA_WINDOW_STEPS: int = env.int("MFA_WINDOW_STEPS", 1, validate=validate.Range(0, 1))
+
+# How long tokens and browser sessions live, and how long unused. Admins and auditors have the shorter ones.
+_hours = validate.Range(min=0, min_inclusive=False, max=24)
+INVESTOR_SESSION_HOURS: float = env.float("INVESTOR_SESSION_HOURS", 12, validate=_hours)
+INVESTOR_IDLE_MINUTES: float = env.float("INVESTOR_IDLE_MINUTES", 60, validate=validate.Range(min=1))
+ADMIN_SESSION_HOURS: float = env.float("ADMIN_SESSION_HOURS", 8, validate=_hours)
+ADMIN_IDLE_MINUTES: float = env.float("ADMIN_IDLE_MINUTES", 30, validate=validate.Range(min=1))
+
+# --- Mail --------------------------------------------------------------------------------------
+PUBLIC_URL: str = env.str("PUBLIC_URL", validate=filled)  # what the links in mails begin with
+MAIL_FOLDER: str = env.str("MAIL_FOLDER", "")  # where mails are written instead of sent
+EMAIL_BACKEND = f"django.core.mail.backends.{'filebased' if MAIL_FOLDER else 'smtp'}.EmailBackend"
+EMAIL_FILE_PATH = MAIL_FOLDER or None
+EMAIL_HOST: str = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT: int = env.int("EMAIL_PORT", 587)
+EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS: bool = env.bool("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Strongroom <no-reply@localhost>")
+MAIL_WAKE = "workers.nudges.wake_mail"
 
 # --- Web ---------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.TokenAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.Verified"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -130,7 +160,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_PERMISSIONS": ["api.permissions.Verified"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # JSON only: the documents themselves never pass here
 
@@ -140,11 +170,39 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come from inside, without TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+# A __Host- cookie can be set by this host alone, over HTTPS alone (RFC 6265bis 4.1.3.2).
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(ADMIN_SESSION_HOURS * 3600)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 X_FRAME_OPTIONS = "DENY"
+# Nothing inline, nothing evaluated, nothing from elsewhere. `data:` is for the QR code of an enrolment.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+    }
+}
+# Tokens travel in a header, so browsers need send no cookie from another origin.
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
+CORS_ALLOW_CREDENTIALS = False
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
+FLOWER_URL: str = env.str("FLOWER_URL", "")  # where Flower's door is, if not under /flower/ of this host
+
+# Rates of the document routes: load, not security. Sign-in, second factor and reset have fixed ones of their own.
+UPLOADS_PER_HOUR: int = env.int("UPLOADS_PER_HOUR", 30, validate=validate.Range(min=1))
+DOWNLOADS_PER_HOUR: int = env.int("DOWNLOADS_PER_HOUR", 120, validate=validate.Range(min=1))
+INVESTOR_CALLS_PER_MINUTE: int = env.int("INVESTOR_CALLS_PER_MINUTE", 120, validate=validate.Range(min=1))
+ADMIN_CALLS_PER_MINUTE: int = env.int("ADMIN_CALLS_PER_MINUTE", 600, validate=validate.Range(min=1))
 
 # --- Storage (S3) ------------------------------------------------------------------------------
 S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", "")  # empty: AWS

@@ -26,14 +26,44 @@ DOCUMENT_READ: Final = "document.read"
 DOCUMENT_HISTORY_READ: Final = "document.history_read"
 DOCUMENT_DOWNLOAD_LINKED: Final = "document.download_linked"  # a link to the bytes was issued
 
-# People (identity).
+# People (identity): who they are.
 AUTH_SIGNED_IN: Final = "auth.signed_in"
 AUTH_SIGN_IN_FAILED: Final = "auth.sign_in_failed"
+AUTH_THROTTLED: Final = "auth.throttled"  # too many wrong attempts; tried again too early
+AUTH_STEPPED_UP: Final = "auth.stepped_up"
+AUTH_SIGNED_OUT: Final = "auth.signed_out"
+AUTH_SIGNED_OUT_EVERYWHERE: Final = "auth.signed_out_everywhere"
 TOKEN_CREATED: Final = "token.created"  # noqa: S105 - the name of an action, not a token
+TOKEN_ROTATED: Final = "token.rotated"  # noqa: S105 - the same
+SESSION_REVOKED: Final = "session.revoked"
+FLOWER_ENTERED: Final = "flower.entered"  # once per session of an admin
+
+# People: their second factor and password.
+MFA_SETUP_STARTED: Final = "mfa.setup_started"
+MFA_ENROLLED: Final = "mfa.enrolled"
+MFA_DISABLED: Final = "mfa.disabled"
+MFA_FAILED: Final = "mfa.failed"  # a wrong or spent code
+MFA_LOCKED: Final = "mfa.locked"  # too many wrong codes: out of use until an admin unlocks it
+MFA_RESET: Final = "mfa.reset"
+MFA_KEYS_ROTATED: Final = "mfa.keys_rotated"
+BACKUP_CODES_RENEWED: Final = "backup_codes.renewed"
+BACKUP_CODE_USED: Final = "backup_code.used"
+PASSWORD_CHANGED: Final = "password.changed"  # noqa: S105 - the name of an action
+PASSWORD_RESET_REQUESTED: Final = "password.reset_requested"  # noqa: S105 - the same
+PASSWORD_RESET: Final = "password.reset"  # noqa: S105 - the same
+PASSWORD_CHANGE_FAILED: Final = "password.change_failed"  # noqa: S105 - the same
+
+# People: what is done to their accounts.
 USER_CREATED: Final = "user.created"
+USER_INVITED: Final = "user.invited"
 USER_EMAIL_CHANGED: Final = "user.email_changed"
 USER_ROLE_CHANGED: Final = "user.role_changed"
-PASSWORD_CHANGED: Final = "password.changed"  # noqa: S105 - the name of an action
+USER_ROLE_REQUESTED: Final = "user.role_requested"  # the admin role, which takes two people
+USER_ROLE_REFUSED: Final = "user.role_refused"
+USER_SESSIONS_REVOKED: Final = "user.sessions_revoked"
+USER_UNLOCKED: Final = "user.unlocked"
+USER_DEACTIVATED: Final = "user.deactivated"
+USER_REACTIVATED: Final = "user.reactivated"
 
 ALL: Final[frozenset[str]] = frozenset(
     value for name, value in globals().items() if name.isupper() and isinstance(value, str)

@@ -4,7 +4,7 @@ An account, its investor's profile and the event that tells of it are one transa
 address of a person stands in clear in the log: events name users by their id.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.contrib.auth.password_validation import validate_password
@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from audit import actions, trail
 from audit.trail import Ref
+from identity import mail
 from identity.models import InvestorProfile, Role, User
 
 SYSTEM: Final = Ref("system", "manage")  # a command run by an operator
+INITIAL_LIVES: Final = timedelta(hours=72)
 
 
 @transaction.atomic
@@ -26,9 +28,13 @@ def create(
     actor: Ref,
     email: str = "",
     password: str | None = None,
+    initial: bool = False,
     now: datetime | None = None,
 ) -> User:
     """Make an account; without a password nobody can sign in to it until one is set.
+
+    `initial`: the password was chosen by somebody else. It is good for 72 hours and must be changed
+    at the first sign-in (ASVS 6.4.1).
 
     Raises Django's ValidationError, by field, for a name or address that is taken or malformed, an
     unknown role, or a password that breaks a rule.
@@ -37,11 +43,13 @@ def create(
         username=User.normalize_username(username),
         email=User.objects.normalize_email(email),
         role=role,
+        must_change_password=initial,
+        initial_secret_expires_at=(now or timezone.now()) + INITIAL_LIVES if initial else None,
     )
-    _set_password(user, password)
+    set_password(user, password)
     user.full_clean()
     user.save()
-    _give_profile(user)
+    give_profile(user)
     trail.record(
         actions.USER_CREATED,
         actor=actor,
@@ -79,6 +87,7 @@ def ensure(
             actor=SYSTEM,
             now=moment,
         )
+    old_address = user.email
     changed = [
         change
         for change in (
@@ -89,10 +98,10 @@ def ensure(
         if change
     ]
     if changed:
-        user.security_epoch = moment
         user.full_clean()
-        user.save(update_fields=["email", "role", "password", "security_epoch"])
-        _give_profile(user)
+        user.save(update_fields=["email", "role", "password"])
+        user.refresh_from_db(fields=["security_epoch"])
+        give_profile(user)
     for action, details in changed:
         trail.record(
             action,
@@ -102,6 +111,7 @@ def ensure(
             details=details,
             now=moment,
         )
+        mail.to(user, action.replace(".", "_"), address=old_address, now=moment)
     return user
 
 
@@ -110,13 +120,15 @@ def ref(user: User) -> Ref:
     return Ref("user", str(user.pk))
 
 
-def _set_password(user: User, password: str | None) -> None:
+def set_password(user: User, password: str | None) -> None:
+    """Give the person, who is not saved here, this password. Raises ValidationError for one that breaks a rule."""
     if password is not None:
         validate_password(password, user)
     user.set_password(password)
 
 
-def _give_profile(user: User) -> None:
+def give_profile(user: User) -> None:
+    """Every investor has a profile, also one who was something else before."""
     if user.role == Role.INVESTOR:
         InvestorProfile.objects.get_or_create(user=user)
 
@@ -139,5 +151,5 @@ def _change_role(user: User, role: Role | str) -> tuple[str, str] | None:
 def _change_password(user: User, password: str) -> tuple[str, str] | None:
     if user.check_password(password):
         return None
-    _set_password(user, password)
+    set_password(user, password)
     return actions.PASSWORD_CHANGED, "Password changed by an operator."

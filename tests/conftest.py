@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from identity.models import ApiToken, User
+from identity.models import User
 from tests import factories
 from tests.audit_bypass import flush_may_empty_the_log as flush_may_empty_the_log
 
@@ -86,12 +86,11 @@ def otto(db: None) -> User:
 
 @pytest.fixture
 def signed_in() -> Callable[[User], APIClient]:
-    """Give a client that sends the person's token."""
+    """Give a client that sends a token of somebody who has shown both factors."""
 
     def client(user: User) -> APIClient:
-        _, token = ApiToken.objects.create(user=user)
         api = APIClient()
-        api.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+        api.credentials(HTTP_AUTHORIZATION=f"Token {factories.token(user).text}")
         return api
 
     return client

@@ -4,15 +4,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import requests
 from django.utils import timezone
 
 from audit.trail import Ref
-from identity import accounts
-from identity.models import User
+from identity import accounts, mfa, tokens
+from identity.models import TokenKind, User
 from pipeline import lifecycle, storage
 from pipeline.models import DocumentVersion
 
@@ -21,9 +23,34 @@ PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pag
 EICAR = b"$".join([b"X5O!P%@AP[4\\PZX54(P^)7CC)7}", b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!", b"H+H*"])
 
 
-def person(username: str, role: str) -> User:
-    """Make an account without a password; tests sign in by token."""
-    return accounts.create(username=username, role=role, actor=Ref("system", "tests"))
+TESTS = Ref("system", "tests")
+PASSWORD = "correct horse battery"
+
+
+def person(username: str, role: str, *, password: str | None = None, **more: Any) -> User:
+    """Make an account, without a password unless one is given; most tests sign in by token."""
+    return accounts.create(username=username, role=role, password=password, actor=TESTS, **more)
+
+
+def enrolled(user: User, secret: str | None = None) -> str:
+    """Give the person a second factor; return its secret."""
+    secret = secret or pyotp.random_base32()
+    mfa.enrol_with(user, secret, by=TESTS, now=timezone.now())
+    user.refresh_from_db()
+    return secret
+
+
+def code(secret: str, *, steps: int = 0, now: datetime | None = None) -> str:
+    """The code of the present time step, or of one so many steps later. Each is good once."""
+    return pyotp.TOTP(secret).at(now or timezone.now(), counter_offset=steps)
+
+
+def token(user: User, *, kind: TokenKind = TokenKind.SESSION, age: timedelta = timedelta()) -> tokens.Issued:
+    """A token of somebody who has shown both factors, so long ago (or of the other kind, a password alone)."""
+    now = timezone.now()
+    user.refresh_from_db()
+    mfa_at = None if kind == TokenKind.ENROL else now - age
+    return tokens.issue(user, kind=kind, mfa_at=mfa_at, now=now)
 
 
 def begun(

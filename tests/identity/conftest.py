@@ -7,4 +7,4 @@ from pytest_django import Settings
 @pytest.fixture(autouse=True)
 def nobody_is_woken(settings: Settings) -> None:
     """No broker is needed."""
-    settings.AUDIT_WAKE = ""
+    settings.AUDIT_WAKE = settings.MAIL_WAKE = ""

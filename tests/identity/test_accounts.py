@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import pyotp
 import pytest
 from django.contrib.auth.hashers import get_hashers_by_algorithm
 from django.core.exceptions import ValidationError
@@ -11,8 +12,8 @@ from django.core.management import CommandError, call_command
 
 from audit.models import Outbox
 from audit.trail import Ref
-from identity import accounts
-from identity.models import InvestorProfile, User
+from identity import accounts, mfa
+from identity.models import InvestorProfile, MfaDevice, User
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +117,17 @@ def test_ensuring_brings_an_account_up_to_date_and_records_it(
     ]
 
 
+def test_an_operator_can_enrol_an_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = pyotp.random_base32()
+    wanted = json.dumps([{**ALICE, "totp_secret": secret}])
+    ensure(monkeypatch, wanted)
+    rows = list(MfaDevice.objects.values())
+    ensure(monkeypatch, wanted)
+    assert list(MfaDevice.objects.values()) == rows
+    assert mfa.opened(MfaDevice.objects.get()) == secret
+    assert [event["action"] for event in events()] == ["user.created", "mfa.enrolled"]
+
+
 def test_somebody_who_becomes_an_investor_gets_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     ensure(monkeypatch, json.dumps([{**ALICE, "role": "admin"}]))
     assert not InvestorProfile.objects.exists()
@@ -133,6 +145,8 @@ def test_somebody_who_becomes_an_investor_gets_a_profile(monkeypatch: pytest.Mon
         json.dumps([{"username": "alice", "role": "admin"}]),
         json.dumps([{**ALICE, "is_superuser": "yes"}]),
         json.dumps([{**ALICE, "password": 12}]),
+        json.dumps([{**ALICE, "totp_secret": "short"}]),
+        json.dumps([{**ALICE, "totp_secret": "1" * 40}]),
         json.dumps([{**ALICE, "role": "root"}]),
         json.dumps([{**ALICE, "password": "short"}]),
         json.dumps([ALICE, {**ALICE, "username": "bob"}]),  # the address is taken

@@ -100,7 +100,6 @@ def test_every_investor_has_a_profile_and_nobody_else() -> None:
     for role in Role:
         make(role.value, role)
     assert [p.user.role for p in InvestorProfile.objects.all()] == [Role.INVESTOR]
-    assert make("alice").profile.mfa_enabled is False
 
 
 def test_a_user_is_found_in_any_case_and_with_any_text() -> None:

@@ -1,28 +1,47 @@
-"""Signing in with a password, and the token that comes of it.
+"""Bearer tokens: how one is got, how long it is good, and how it ends.
 
-What an attempt costs and answers is the same for a name that nobody has, a wrong password and an
-inactive account, so that nobody learns who has an account. Each attempt leaves an event; a failed
-one is committed by itself, because the request that made it has nothing else to commit.
+There is no "partly signed in": a token of the kind `session` came of both factors; one of the kind
+`enrol`, which a person without a second factor gets, opens nothing but setting one up. Only
+digests are stored (knox). A token ends when it has been unused too long, at its absolute end, by
+signing out, and with any change of its person's `security_epoch`.
 """
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 
-from django.contrib.auth.hashers import make_password
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
+from knox.models import get_digest_token
+from knox.settings import CONSTANTS
 from rest_framework.exceptions import AuthenticationFailed
 
-from audit import actions, trail
-from audit.trail import Ref
+from audit import actions, context, trail
+from identity import authentication, mfa
 from identity.accounts import ref
-from identity.models import ApiToken, User
+from identity.authentication import CodeRequired, WrongCredentials
+from identity.models import ApiToken, Role, TokenKind, User
+
+ENROL_LIVES: Final = timedelta(minutes=15)
+STEP_UP_LASTS: Final = timedelta(minutes=15)
+_TOUCH_AFTER: Final = timedelta(minutes=1)  # a write per call would be too dear
 
 
-class WrongCredentials(Exception):
-    """The user name or the password is wrong."""
+class NoSuchSession(Exception):
+    """There is no such session of yours."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token as stored, and the text that only its holder will have."""
+
+    token: ApiToken
+    text: str
 
 
 class TokenAuthentication(KnoxAuthentication):
@@ -34,97 +53,167 @@ class TokenAuthentication(KnoxAuthentication):
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
         """The user and the stored token; raises AuthenticationFailed (401)."""
-        stored = _living(token) if token.isascii() and token.isalnum() else None
+        stored = _living(token, timezone.now()) if token.isascii() and token.isalnum() else None
         if stored is None:
-            raise AuthenticationFailed("Invalid token.")
+            raise AuthenticationFailed("Invalid token. Sign in again.")
         return stored.user, stored
 
 
-def _living(token: bytes) -> ApiToken | None:
-    """The stored token, unless it has expired, its person is inactive or it was revoked."""
+def sign_in(username: str, password: str, code: str, *, now: datetime) -> Issued:
+    """A new token for the person; one that can but enrol, for somebody without a second factor.
+
+    Must not run inside a transaction, which could undo the record of a failure. Raises
+    WrongCredentials, CodeRequired, WrongCode, FactorLocked, TooManyAttempts.
+    """
+    user = authentication.check_password(username, password, now=now)
+    if not mfa.enrolled(user):
+        return _admit(user, "none", now)
+    if not code.strip():
+        raise CodeRequired
+    return _admit(user, authentication.check_code(user, code, now=now), now)
+
+
+def rotate(token: ApiToken, *, now: datetime) -> Issued:
+    """A new text for the same session; the old one is dead. Its absolute end stays where it was."""
+    with transaction.atomic():
+        fresh = _replace(token, mfa_at=token.mfa_at, now=now)
+        _record(actions.TOKEN_ROTATED, token.user, "Token exchanged for a new one.", now)
+    return fresh
+
+
+def step_up(token: ApiToken, code: str, *, now: datetime) -> Issued:
+    """The second factor once more, for what asks for a fresh one; the old text is dead.
+
+    Raises what `authentication.check_code` raises.
+    """
+    factor = authentication.check_code(token.user, code, now=now)
+    with transaction.atomic():
+        fresh = _replace(token, mfa_at=now, now=now)
+        _record(actions.AUTH_STEPPED_UP, token.user, "Second factor shown again.", now, factor=factor)
+    return fresh
+
+
+def stepped_up(token: ApiToken, *, now: datetime) -> bool:
+    """Whether the second factor was shown within the last 15 minutes."""
+    return token.mfa_at is not None and now - token.mfa_at < STEP_UP_LASTS
+
+
+def sign_out(token: ApiToken, *, now: datetime) -> None:
+    """End this token."""
+    with transaction.atomic():
+        ApiToken.objects.filter(pk=token.pk).delete()
+        _record(actions.AUTH_SIGNED_OUT, token.user, "Signed out.", now)
+
+
+def sign_out_everywhere(user: User, *, now: datetime) -> None:
+    """End every token and browser session of the person, this one too."""
+    with transaction.atomic():
+        end_all(user)
+        _record(actions.AUTH_SIGNED_OUT_EVERYWHERE, user, "Signed out everywhere.", now)
+
+
+def end_all(user: User) -> None:
+    """Make every token and session void, in the caller's transaction. The database gives the epoch its value."""
+    User.objects.filter(pk=user.pk).update(security_epoch=timezone.now())
+    ApiToken.objects.filter(user=user).delete()
+
+
+def sessions(user: User, *, now: datetime) -> QuerySet[ApiToken]:
+    """The person's living tokens, the one used last first."""
     return (
-        ApiToken.objects.select_related("user")
-        .filter(digest=hash_token(token.decode()), expiry__gt=timezone.now())
-        .filter(user__is_active=True, created__gte=F("user__security_epoch"))
-        .first()
+        ApiToken.objects.filter(user=user, epoch=user.security_epoch, expiry__gt=now)
+        .filter(last_used_at__gt=now - idle_limit(user))
+        .order_by("-last_used_at")
     )
 
 
-def sign_in(username: str, password: str, *, now: datetime) -> tuple[ApiToken, str]:
-    """A new token for the person: the stored one, and the text that only its holder will have.
+def revoke(user: User, id: UUID, *, now: datetime) -> None:
+    """End one of the person's own sessions. Raises NoSuchSession."""
+    with transaction.atomic():
+        if not ApiToken.objects.filter(user=user, id=id).delete()[0]:
+            raise NoSuchSession
+        _record(actions.SESSION_REVOKED, user, "A session was ended from another.", now, session=str(id))
 
-    Must not run inside a transaction, which could undo the record of a failure. Raises
-    WrongCredentials, whatever it is that was wrong.
-    """
-    user, reason = _identify(username, password)
-    if user is not None and not reason:
-        with transaction.atomic(durable=True):
-            if _unchanged(user, now):
-                return _issue(user, now)
-        reason = "changed"
-    _record_failure(user, reason, now)
+
+def absolute_limit(user: User) -> timedelta:
+    """How long a token or session of this person may live at most (SP 800-63B-4 2.2.3)."""
+    return timedelta(
+        hours=settings.INVESTOR_SESSION_HOURS if user.role == Role.INVESTOR else settings.ADMIN_SESSION_HOURS
+    )
+
+
+def idle_limit(user: User) -> timedelta:
+    """How long it may lie unused."""
+    return timedelta(
+        minutes=settings.INVESTOR_IDLE_MINUTES if user.role == Role.INVESTOR else settings.ADMIN_IDLE_MINUTES
+    )
+
+
+def issue(user: User, *, kind: TokenKind, now: datetime, mfa_at: datetime | None = None) -> Issued:
+    """Store a new token of a person who has shown what its kind asks for."""
+    ApiToken.objects.filter(user=user, expiry__lte=now).delete()
+    lives = ENROL_LIVES if kind == TokenKind.ENROL else absolute_limit(user)
+    return _store(user, kind=kind, auth_time=now, mfa_at=mfa_at, expiry=now + lives, now=now)
+
+
+def _admit(user: User, factor: str, now: datetime) -> Issued:
+    """Let the person in, unless something has changed while password and code were being checked."""
+    with transaction.atomic(durable=True):
+        if authentication.unchanged(user):
+            kind, mfa_at = (TokenKind.ENROL, None) if factor == "none" else (TokenKind.SESSION, now)
+            fresh = issue(user, kind=kind, mfa_at=mfa_at, now=now)
+            authentication.signed_in(user, factor=factor, door="api", now=now)
+            return fresh
     raise WrongCredentials
 
 
-def _unchanged(user: User, now: datetime) -> bool:
-    """Note the sign-in, unless password or activity changed while the password was being hashed."""
-    same = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
-    return same.update(last_login=now) == 1
+def _replace(token: ApiToken, *, mfa_at: datetime | None, now: datetime) -> Issued:
+    """A token in the place of another, which must still be there: of two racing calls one gets it."""
+    if not ApiToken.objects.filter(pk=token.pk, epoch=token.epoch).delete()[0]:
+        raise AuthenticationFailed("This token has just been replaced or ended. Sign in again.")
+    expiry = token.expiry or now
+    kind = TokenKind(token.kind)
+    return _store(token.user, kind=kind, auth_time=token.auth_time, mfa_at=mfa_at, expiry=expiry, now=now)
 
 
-def _issue(user: User, now: datetime) -> tuple[ApiToken, str]:
-    ApiToken.objects.filter(user=user, expiry__lte=now).delete()
-    stored, text = ApiToken.objects.create(user=user)
-    trail.record(
-        actions.AUTH_SIGNED_IN,
-        actor=ref(user),
-        object=ref(user),
-        subject=ref(user),
-        details="Signed in with a password.",
-        facts={"method": "password"},
-        now=now,
+def _store(
+    user: User, *, kind: TokenKind, auth_time: datetime, mfa_at: datetime | None, expiry: datetime, now: datetime
+) -> Issued:
+    request = context.current()
+    digest, text = get_digest_token()
+    stored = ApiToken(
+        digest=digest,
+        token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH],
+        user=user,
+        kind=kind,
+        epoch=user.security_epoch,
+        auth_time=auth_time,
+        mfa_at=mfa_at,
+        expiry=expiry,
+        last_used_at=now,
+        ip=(request.ip or None) if request else None,
+        user_agent=request.user_agent[:200] if request else "",
     )
-    return stored, text
+    stored.save(force_insert=True)
+    return Issued(stored, text)
 
 
-def _identify(username: str, password: str) -> tuple[User | None, str]:
-    """Whose name it is and what was wrong, if anything. Every path hashes one password."""
-    user = User.objects.named(username) if _writable(username) else None
-    right = _matches(user, password)
-    if user is None:
-        return None, "unknown"
-    if not right:
-        return user, "password"
-    return user, "" if user.is_active else "inactive"
+def _living(token: bytes, now: datetime) -> ApiToken | None:
+    """The stored token, unless it has ended in one of the ways above."""
+    stored: ApiToken | None = (
+        ApiToken.objects.select_related("user")
+        .filter(digest=hash_token(token.decode()), expiry__gt=now)
+        .filter(user__is_active=True, epoch=F("user__security_epoch"))
+        .first()
+    )
+    if stored is None or now - stored.last_used_at >= idle_limit(stored.user):
+        return None
+    if now - stored.last_used_at >= _TOUCH_AFTER:
+        ApiToken.objects.filter(pk=stored.pk).update(last_used_at=now)
+    return stored
 
 
-def _matches(user: User | None, password: str) -> bool:
-    if not _writable(password):
-        password, user = (
-            "",
-            None,
-        )  # no stored password can be it; the work is done all the same
-    if user is None:
-        make_password(password)
-        return False
-    return user.check_password(password)
-
-
-def _writable(text: str) -> bool:
-    """Whether the text can be stored or hashed at all: JSON allows half surrogates and NUL."""
-    return "\x00" not in text and text == text.encode(errors="ignore").decode()
-
-
-def _record_failure(user: User | None, reason: str, now: datetime) -> None:
-    """The name that was typed is not recorded: people type their password there."""
-    with transaction.atomic(durable=True):
-        trail.record(
-            actions.AUTH_SIGN_IN_FAILED,
-            actor=Ref("anonymous", "unknown"),
-            object=ref(user) if user else Ref("user", "unknown"),
-            subject=ref(user) if user else None,
-            outcome="failure",
-            details="Sign-in refused: wrong user name or password.",
-            facts={"method": "password", "reason": reason},
-            now=now,
-        )
+def _record(action: str, user: User, details: str, now: datetime, **facts: str) -> None:
+    trail.record(
+        action, actor=ref(user), object=ref(user), subject=ref(user), details=details, facts=dict(facts), now=now
+    )

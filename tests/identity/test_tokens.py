@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+import time_machine
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -13,24 +15,26 @@ from rest_framework.test import APIRequestFactory
 
 from audit import context
 from audit.models import Outbox
-from identity import accounts, tokens
-from identity.models import ApiToken, User
+from identity import accounts, authentication, mfa, tokens
+from identity.authentication import CodeRequired, WrongCode, WrongCredentials
+from identity.models import ApiToken, TokenKind, User
 from identity.passwords import Argon2
+from tests import factories
+from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
-
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
 def alice() -> User:
     """An investor with the password above."""
-    return accounts.create(username="alice", role="investor", password=PASSWORD, actor=accounts.SYSTEM)
+    return factories.person("alice", "investor", password=PASSWORD)
 
 
-def sign_in(username: str = "alice", password: str = PASSWORD) -> tuple[ApiToken, str]:
+def sign_in(username: str = "alice", password: str = PASSWORD, code: str = "") -> tuple[ApiToken, str]:
     """Sign in now."""
-    return tokens.sign_in(username, password, now=timezone.now())
+    issued = tokens.sign_in(username, password, code, now=timezone.now())
+    return issued.token, issued.text
 
 
 def authenticate(header: str | bytes) -> User | None:
@@ -63,10 +67,57 @@ def test_only_a_digest_of_the_token_is_stored(alice: User) -> None:
         authenticate(f"Token {stored.digest}")
 
 
-def test_a_token_lasts_twelve_hours(alice: User) -> None:
+def test_a_password_alone_gets_a_token_that_can_but_enrol(alice: User) -> None:
     stored, _ = sign_in()
-    assert stored.expiry
-    assert abs(stored.expiry - timezone.now() - timedelta(hours=12)) < timedelta(minutes=1)
+    assert (stored.kind, stored.mfa_at) == ("enrol", None)
+    assert lives(stored) == timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(("role", "hours"), [("investor", 12), ("admin", 8), ("auditor", 8)])
+def test_a_session_has_an_absolute_end(role: str, hours: int) -> None:
+    user = factories.person("someone", role, password=PASSWORD)
+    stored, text = sign_in("someone", code=factories.code(factories.enrolled(user)))
+    assert (stored.kind, stored.mfa_at) == ("session", stored.auth_time)
+    assert lives(stored) == timedelta(hours=hours)
+    with time_machine.travel(stored.auth_time, tick=False) as clock:
+        for _ in range(hours * 4 - 1):
+            clock.shift(timedelta(minutes=15))
+            assert authenticate(f"Token {text}") == user
+        clock.shift(timedelta(minutes=15))
+        with pytest.raises(AuthenticationFailed):
+            authenticate(f"Token {text}")
+
+
+@pytest.mark.parametrize(("role", "minutes"), [("investor", 60), ("admin", 30), ("auditor", 30)])
+def test_an_unused_session_ends(role: str, minutes: int) -> None:
+    user = factories.person("someone", role)
+    issued = factories.token(user)
+    with time_machine.travel(issued.token.auth_time, tick=False) as clock:
+        clock.shift(timedelta(minutes=minutes - 1))
+        assert authenticate(f"Token {issued.text}") == user
+        clock.shift(timedelta(minutes=minutes))
+        with pytest.raises(AuthenticationFailed):
+            authenticate(f"Token {issued.text}")
+
+
+def lives(token: ApiToken) -> timedelta:
+    """How long the token has from its beginning to its absolute end."""
+    assert token.expiry
+    return token.expiry - token.auth_time
+
+
+def test_using_a_token_writes_at_most_once_a_minute(alice: User) -> None:
+    issued = factories.token(alice)
+    with time_machine.travel(issued.token.auth_time, tick=False) as clock:
+        for seconds in (10, 49):
+            clock.shift(timedelta(seconds=seconds))
+            with CaptureQueriesContext(connection) as queries:
+                authenticate(f"Token {issued.text}")
+            assert len(queries) == 1
+        clock.shift(timedelta(seconds=1))
+        with CaptureQueriesContext(connection) as queries:
+            authenticate(f"Token {issued.text}")
+        assert len(queries) == 2
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 60 * 24 * 365])
@@ -147,7 +198,7 @@ def test_another_kind_of_header_is_no_token(header: str) -> None:
 )
 def test_whatever_is_wrong_the_refusal_is_the_same(alice: User, username: str, password: str, active: bool) -> None:
     User.objects.update(is_active=active)
-    with pytest.raises(tokens.WrongCredentials) as refused:
+    with pytest.raises(WrongCredentials) as refused:
         sign_in(username, password)
     assert refused.value.args == ()
     assert not ApiToken.objects.exists()
@@ -168,7 +219,7 @@ def test_every_refusal_hashes_one_password(
             return real(*args)
 
         monkeypatch.setattr(Argon2, name, counted)
-    with pytest.raises(tokens.WrongCredentials):
+    with pytest.raises(WrongCredentials):
         sign_in(username, "wrong password")
     assert len(hashed) == 1
 
@@ -190,7 +241,7 @@ def test_signing_in_is_recorded(alice: User) -> None:
     [("alice", "my secret guess", "password"), ("my secret name", PASSWORD, "unknown")],
 )
 def test_a_refusal_is_recorded_without_what_was_typed(alice: User, username: str, password: str, reason: str) -> None:
-    with pytest.raises(tokens.WrongCredentials):
+    with pytest.raises(WrongCredentials):
         sign_in(username, password)
     event = last_event()
     assert (event["action"], event["outcome"]) == ("auth.sign_in_failed", "failure")
@@ -204,14 +255,12 @@ def test_a_refusal_is_recorded_without_what_was_typed(alice: User, username: str
 def test_the_record_of_a_refusal_cannot_be_rolled_back_by_the_caller() -> None:
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         sign_in("nobody", "wrong password")
-    with pytest.raises(tokens.WrongCredentials):
+    with pytest.raises(WrongCredentials):
         sign_in("nobody", "wrong password")
     assert Outbox.objects.count() == 1
 
 
-def test_a_password_changed_while_it_was_being_checked_opens_nothing(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _changed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = User.check_password
 
     def meanwhile(self: User, password: str) -> bool:
@@ -220,7 +269,89 @@ def test_a_password_changed_while_it_was_being_checked_opens_nothing(
         return right
 
     monkeypatch.setattr(User, "check_password", meanwhile)
-    with pytest.raises(tokens.WrongCredentials):
+
+
+def test_a_password_changed_while_it_was_being_checked_opens_nothing(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _changed_meanwhile(monkeypatch)
+    with pytest.raises(WrongCredentials):
         sign_in()
-    assert last_event()["facts"]["reason"] == "changed"
     assert not ApiToken.objects.exists()
+
+
+def test_a_right_password_without_a_code_gets_nothing(alice: User) -> None:
+    factories.enrolled(alice)
+    for code in ("", "  "):
+        with pytest.raises(CodeRequired):
+            sign_in(code=code)
+    with pytest.raises(WrongCode):
+        sign_in(code="000000")
+    assert not ApiToken.objects.exists()
+
+
+def test_a_code_opens_once(alice: User) -> None:
+    code = factories.code(factories.enrolled(alice))
+    sign_in(code=code)
+    with pytest.raises(WrongCode):
+        sign_in(code=code)
+
+
+def test_a_spent_code_is_recorded_as_a_failure_of_the_factor(alice: User) -> None:
+    factories.enrolled(alice)
+    with pytest.raises(WrongCode):
+        sign_in(code="123456")
+    event = last_event()
+    assert (event["action"], event["outcome"]) == ("mfa.failed", "failure")
+    assert event["facts"] == {"in_a_row": 1}
+
+
+def test_rotating_changes_the_text_and_not_the_end(alice: User) -> None:
+    issued = factories.token(alice, age=timedelta(minutes=20))
+    fresh = tokens.rotate(issued.token, now=timezone.now())
+    assert (fresh.token.expiry, fresh.token.mfa_at) == (issued.token.expiry, issued.token.mfa_at)
+    assert authenticate(f"Token {fresh.text}") == alice
+    with pytest.raises(AuthenticationFailed):
+        authenticate(f"Token {issued.text}")
+
+
+def test_of_two_who_exchange_one_token_one_gets_the_new_one(alice: User) -> None:
+    issued = factories.token(alice)
+    tokens.rotate(issued.token, now=timezone.now())
+    with pytest.raises(AuthenticationFailed):
+        tokens.rotate(issued.token, now=timezone.now())
+    assert ApiToken.objects.count() == 1
+
+
+def test_a_token_that_can_but_enrol_stays_one_when_it_is_exchanged(alice: User) -> None:
+    issued = factories.token(alice, kind=TokenKind.ENROL)
+    assert tokens.rotate(issued.token, now=timezone.now()).token.kind == "enrol"
+
+
+def test_the_database_knows_no_session_without_a_second_factor(alice: User) -> None:
+    issued = factories.token(alice, kind=TokenKind.ENROL)
+    with pytest.raises(IntegrityError, match="session_has_both_factors"), transaction.atomic():
+        ApiToken.objects.filter(pk=issued.token.pk).update(kind="session")
+
+
+def test_enrolling_elevates_this_token_and_ends_the_others(alice: User) -> None:
+    now = timezone.now()
+    other, mine = (factories.token(alice, kind=TokenKind.ENROL) for _ in range(2))
+    secret = mfa.setup(alice, now=now).secret
+    codes = authentication.confirm_enrolment(alice, factories.code(secret, now=now), token=mine.token, now=now)
+    assert len(codes) == 10
+    stored = ApiToken.objects.get()
+    assert (stored.pk, stored.kind, stored.mfa_at) == (mine.token.pk, "session", now)
+    assert authenticate(f"Token {mine.text}") == alice
+    with pytest.raises(AuthenticationFailed):
+        authenticate(f"Token {other.text}")
+
+
+def test_disabling_leaves_this_token_to_enrol_and_ends_the_others(alice: User) -> None:
+    factories.enrolled(alice)
+    other, mine = factories.token(alice), factories.token(alice)
+    mfa.disable(mine.token, now=timezone.now())
+    assert authenticate(f"Token {mine.text}") == alice
+    assert ApiToken.objects.get().kind == "enrol"
+    with pytest.raises(AuthenticationFailed):
+        authenticate(f"Token {other.text}")

@@ -4,6 +4,7 @@ Nudges go out after the transaction has committed, and a dead broker never fails
 """
 
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
@@ -18,6 +19,7 @@ TASK_FOR: Final = {
     Status.CLEAN: "workers.tasks.finalize",
 }
 AFTER_END: Final = "workers.tasks.after_end"
+MAIL: Final = "workers.tasks.mail"
 OUTSTANDING: Final = "strongroom:audit.sequence:outstanding"
 
 
@@ -39,6 +41,11 @@ def wake_sequencer() -> None:
     """
     if broker.mark(OUTSTANDING, seconds=5):
         send("audit.sequence")
+
+
+def wake_mail(id: UUID) -> None:
+    """Ask for one mail to be sent. Called by `identity.mail` (setting MAIL_WAKE) after the commit."""
+    send(MAIL, mail_id=str(id))
 
 
 def send(task: str, **ids: str) -> None:

@@ -19,17 +19,19 @@ from django.utils import timezone
 
 django.setup()
 
+from identity import mail  # noqa: E402  (models need Django to be set up)
 from pipeline import claims, lifecycle  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
 from pipeline.models import DocumentVersion, Status  # noqa: E402
 from workers import broker  # noqa: E402
-from workers.nudges import TASK_FOR, nudge, send  # noqa: E402
+from workers.nudges import MAIL, TASK_FOR, nudge, send  # noqa: E402
 
 log = structlog.get_logger(__name__)
 
 LOCK: Final = 0x5752_0001
 PER_SWEEP: Final = 100
 NUDGE_AGAIN: Final = timedelta(seconds=30)
+MAIL_AFTER: Final = timedelta(seconds=10)  # the nudge of the request itself comes first
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(minutes=5))
 
 
@@ -58,25 +60,35 @@ def _sweep_and_log() -> None:
 
 
 def sweep() -> dict[str, int]:
-    """Look once at what stands still; return how many were nudged, received, expired and tidied.
+    """Look once at what stands still; return how many were nudged, mailed, received, expired and tidied.
 
     Zeros where another copy is sweeping. Raises a fault of `FAULTS`: the next sweep goes on.
     """
     with claims.locked(LOCK) as ours:
         if not ours:
             return {}
-        return {"nudged": _nudge_due(), **_look_for_bytes(), "tidied": _tidy()}
+        return {**_nudge_due(), **_look_for_bytes(), "tidied": _tidy()}
 
 
-def _nudge_due() -> int:
-    count = 0
-    for status, task in TASK_FOR.items():
-        try:
-            count += _nudge(status, task)
-        except broker.FAULTS as away:
-            log.warning("broker_away", fault=type(away).__name__)
-            break
-    return count
+def _nudge_due() -> dict[str, int]:
+    """A broker that is away is no reason to leave the rest undone."""
+    counts = {"nudged": 0, "mailed": 0}
+    try:
+        for status, task in TASK_FOR.items():
+            counts["nudged"] += _nudge(status, task)
+        counts["mailed"] = _mail()
+    except broker.FAULTS as away:
+        log.warning("broker_away", fault=type(away).__name__)
+    return counts
+
+
+def _mail() -> int:
+    """Mails whose nudge was lost, or whose server was away when they were tried."""
+    room = max(0, settings.QUEUE_GATE - broker.length(broker.queue_of(MAIL)))
+    due = list(mail.due(timezone.now() - MAIL_AFTER).values_list("pk", flat=True)[:room])
+    for pk in due:
+        send(MAIL, mail_id=str(pk))
+    return len(due)
 
 
 def _nudge(status: Status, task: str) -> int:

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from django.utils import timezone
+
 from audit import sequencer
+from identity import mail as mails
 from pipeline import lifecycle
 from pipeline.faults import FAULTS
 from pipeline.models import DocumentVersion, Status
@@ -47,6 +50,12 @@ def finalize(*, version_id: str, **_: object) -> None:
 def after_end(*, version_id: str, **_: object) -> None:
     """Empty quarantine of an ended version."""
     lifecycle.tidy(UUID(version_id))
+
+
+@retried
+def mail(*, mail_id: str, **_: object) -> None:
+    """Send one mail; a dead mail server is noted in its row, and the reconciler asks again."""
+    mails.send(UUID(mail_id), now=timezone.now())
 
 
 @app.task(name="audit.sequence")

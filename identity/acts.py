@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit import actions, trail
 from audit.trail import Ref
@@ -37,6 +37,7 @@ class Pointless(Exception):
     """The account is in that state already. Nothing was changed."""
 
 
+_ACTIVE_ADMIN: Final = Q(role=Role.ADMIN, is_active=True)
 _PROMOTE: Final = "Give the admin role to an account that exists: it takes two admins."
 
 
@@ -197,23 +198,28 @@ def _set_role(admin: User, user: User, role: Role, reason: str, now: datetime) -
     user.save(update_fields=["role", "must_change_password"])
     accounts.give_profile(user)
     tokens.end_all(user)
-    _tell(actions.USER_ROLE_CHANGED, admin, user, f"Role changed from {before} to {role.value}.", reason, now)
+    _tell(actions.USER_ROLE_CHANGED, admin, user, f"Role changed from {before} to {role}.", reason, now)
 
 
 @contextmanager
 def _act(admin: User, user: User, *, also_own: bool = False) -> Iterator[None]:
-    """One transaction, with the person's row as it is now and locked. Raises OnYourself."""
+    """One transaction, with the person's row as it is now. Raises OnYourself.
+
+    The admins' rows are locked too, all in one order: two of them who act on each other at once act
+    one after the other.
+    """
     if admin.pk == user.pk and not also_own:
         raise OnYourself
     with transaction.atomic():
-        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+        concerned = User.objects.select_for_update(no_key=True).filter(Q(pk=user.pk) | _ACTIVE_ADMIN)
+        list(concerned.order_by("pk").values_list("pk"))
+        user.refresh_from_db()
         yield
 
 
 def _keep_an_admin(user: User) -> None:
-    """Locks the admins, so that two of them cannot remove each other at once."""
-    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
-    if user.role == Role.ADMIN and len(admins) < 2:
+    others = User.objects.filter(_ACTIVE_ADMIN).exclude(pk=user.pk)
+    if user.role == Role.ADMIN and not others.exists():
         raise LastAdmin
 
 

@@ -47,7 +47,7 @@ def check_password(username: str, password: str, *, now: datetime, role: Role | 
     wrong one, and counted as one, or the missing wait would tell that it was right. Raises
     WrongCredentials, whatever it is that was wrong, and TooManyAttempts.
     """
-    user = User.objects.named(username) if _writable(username) else None
+    user = User.objects.named(username) if writable(username) else None
     charges = lockout.sign_in(username, user)
     last = lockout.charge(charges, now=now)
     reason = _wrong(user, password, role, now)
@@ -88,6 +88,11 @@ def confirm_enrolment(user: User, code: str, *, token: ApiToken | None, now: dat
         raise WrongCode
     lockout.forgive(charges, now=now)
     return codes
+
+
+def writable(text: str) -> bool:
+    """Whether the text can be stored or hashed at all: JSON allows half surrogates and NUL."""
+    return "\x00" not in text and text == text.encode(errors="ignore").decode()
 
 
 def unchanged(user: User) -> bool:
@@ -132,6 +137,8 @@ def _wrong(user: User | None, password: str, role: Role | None, now: datetime) -
         return "password"
     if not user.is_active:
         return "inactive"
+    if role and user.role != role:
+        return "role"
     return "expired" if _initial_password_expired(user, now) else ""
 
 
@@ -142,7 +149,7 @@ def _initial_password_expired(user: User, now: datetime) -> bool:
 
 
 def _matches(user: User | None, password: str) -> bool:
-    if user is None or not _writable(password):
+    if user is None or not writable(password):
         make_password("x")  # no stored password can be it; the work is done all the same
         return False
     stored = user.password
@@ -150,11 +157,6 @@ def _matches(user: User | None, password: str) -> bool:
     if user.password != stored:  # hashed anew at today's cost, which moves the epoch
         user.refresh_from_db(fields=["security_epoch"])
     return right
-
-
-def _writable(text: str) -> bool:
-    """Whether the text can be stored or hashed at all: JSON allows half surrogates and NUL."""
-    return "\x00" not in text and text == text.encode(errors="ignore").decode()
 
 
 def _refused(user: User | None, reason: str, now: datetime, *, last: bool) -> None:

@@ -61,7 +61,7 @@ def request_reset(email: str, *, now: datetime) -> None:
         lockout.charge(lockout.reset(email), now=now)
     except lockout.TooManyAttempts:
         return  # to say so would tell that somebody has asked before
-    user = User.objects.filter(email__iexact=email, is_active=True).exclude(email="").first()
+    user = _with_address(email)
     with transaction.atomic():
         who = ref(user) if user else Ref("user", "unknown")
         trail.record(
@@ -90,6 +90,12 @@ def set_by_link(uid: int, secret: str, new: str, *, now: datetime) -> None:
         _record(actions.PASSWORD_RESET, user, "Password set by a link from a mail.", now)
         mail.to(user, "password_changed", now=now)
     lockout.refund(charges, now=now)
+
+
+def _with_address(email: str) -> User | None:
+    if not email or not authentication.writable(email):
+        return None
+    return User.objects.filter(email__iexact=email, is_active=True).first()
 
 
 def _second_factor(user: User, code: str, now: datetime) -> datetime | None:

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ("not_before", models.DateTimeField(blank=True, null=True)),
                 ("succeeded_at", models.DateTimeField(blank=True, null=True)),
             ],
+            options={"verbose_name_plural": "attempts"},
         ),
         migrations.CreateModel(
             name="BackupCode",

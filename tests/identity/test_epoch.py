@@ -57,6 +57,11 @@ def _sql(statement: str) -> Change:
     return change
 
 
+def _set_password(user: User) -> None:
+    user.set_password("another long password")
+    user.save(update_fields=["password"])
+
+
 NEW_HASH = make_password("another long password")
 CHANGES: dict[str, Change] = {
     **{
@@ -79,7 +84,7 @@ CHANGES: dict[str, Change] = {
     "factor removed": mfa.remove,
     "factor replaced": lambda user: factories.enrolled(user),
     "everything ended": tokens.end_all,
-    "set_password": lambda user: (user.set_password("another long password"), user.save(update_fields=["password"])),
+    "set_password": _set_password,
 }
 
 

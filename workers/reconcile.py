@@ -8,6 +8,7 @@ fills the queue with doubles until nothing moves.
 
 import signal
 import threading
+import time
 from datetime import timedelta
 from typing import Final
 
@@ -19,7 +20,7 @@ from django.utils import timezone
 
 django.setup()
 
-from identity import mail  # noqa: E402  (models need Django to be set up)
+from identity import housekeeping, mail  # noqa: E402  (models need Django to be set up)
 from pipeline import claims, lifecycle  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
 from pipeline.models import DocumentVersion, Status  # noqa: E402
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 LOCK: Final = 0x5752_0001
 PER_SWEEP: Final = 100
 NUDGE_AGAIN: Final = timedelta(seconds=30)
+FORGET_EVERY_SECONDS: Final = 600
 MAIL_AFTER: Final = timedelta(seconds=10)  # the nudge of the request itself comes first
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(minutes=5))
 
@@ -41,8 +43,12 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     log.info("reconcile_started", seconds=settings.RECONCILE_SECONDS)
+    forgotten_at = float("-inf")
     while not stop.is_set():
         _sweep_and_log()
+        if time.monotonic() - forgotten_at > FORGET_EVERY_SECONDS:
+            forgotten_at = time.monotonic()
+            _forget_and_log()
         stop.wait(settings.RECONCILE_SECONDS)
     log.info("reconcile_stopped")
 
@@ -57,6 +63,17 @@ def _sweep_and_log() -> None:
         return
     if any(counts.values()):
         log.info("swept", **counts)
+
+
+def _forget_and_log() -> None:
+    try:
+        forgotten = housekeeping.forget(timezone.now())
+    except FAULTS as fault:
+        log.warning("not_forgotten", fault=type(fault).__name__)
+        connection.close()
+        return
+    if forgotten:
+        log.info("forgotten", rows=forgotten)
 
 
 def sweep() -> dict[str, int]:

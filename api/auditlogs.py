@@ -4,14 +4,13 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from api.fields import Input
 from api.pages import Pages
 from api.permissions import ReadsTheLog
+from api.views import View
 from audit.models import Event
 from identity.models import User
 
@@ -64,18 +63,17 @@ class EventOutput(serializers.Serializer[Event]):
         return facts
 
 
-class AuditLogs(APIView):
+class AuditLogs(View):
     """The log."""
 
-    permission_classes = (IsAuthenticated, ReadsTheLog)
+    permission_classes = (ReadsTheLog,)
 
     @extend_schema(parameters=[Filters], responses=EventOutput(many=True), operation_id="auditlogs_list")
     def get(self, request: Request) -> Response:
         """List events, newest first. The next page is in the `Link` header."""
-        asked = Filters(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+        asked = Filters.of(request.query_params.dict())
         pages = Newest()
-        page: list[Event] = pages.paginate_queryset(_matching(asked.validated_data), request) or []
+        page: list[Event] = pages.paginate_queryset(_matching(asked), request) or []
         context = {"users": _people(page)}
         return pages.get_paginated_response([EventOutput(e, context=context).data for e in page])
 

@@ -8,11 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from api import uploads
+from api import rates, uploads
 from api.pages import Pages
-from api.permissions import caller
+from api.permissions import BringsDocuments, caller
+from api.views import View
 from pipeline import reading
 from pipeline.models import Document, DocumentVersion
 
@@ -81,8 +81,11 @@ def _listed(request: Request, documents: QuerySet[Document]) -> Response:
     return pages.get_paginated_response([_row(row) for row in reading.rows(page)])
 
 
-class Documents(APIView):
+class Documents(View):
     """The caller's documents (everybody's, for admins and auditors), and where an upload begins."""
+
+    permission_classes = (BringsDocuments,)
+    throttle_classes = (rates.Calls, rates.Uploads)
 
     @extend_schema(responses=RowOutput(many=True), operation_id="documents_list")
     def get(self, request: Request) -> Response:
@@ -95,7 +98,7 @@ class Documents(APIView):
         return uploads.begin(request)
 
 
-class Latest(APIView):
+class Latest(View):
     """Documents that have an available version."""
 
     @extend_schema(responses=RowOutput(many=True), operation_id="documents_latest")
@@ -104,7 +107,7 @@ class Latest(APIView):
         return _listed(request, reading.documents(caller(request), available=True))
 
 
-class ByType(APIView):
+class ByType(View):
     """Documents of one type."""
 
     @extend_schema(responses=RowOutput(many=True), operation_id="documents_by_type")
@@ -113,7 +116,7 @@ class ByType(APIView):
         return _listed(request, reading.documents(caller(request), doc_type=doc_type))
 
 
-class One(APIView):
+class One(View):
     """One version."""
 
     @extend_schema(responses=VersionOutput, operation_id="documents_read")
@@ -137,7 +140,7 @@ class HistoryOutput(serializers.Serializer[Any]):
         return len(history.numbered)
 
 
-class History(APIView):
+class History(View):
     """The versions of a document."""
 
     @extend_schema(responses=HistoryOutput, operation_id="documents_history")
@@ -156,8 +159,10 @@ class DownloadOutput(serializers.Serializer[Any]):
     sha256 = serializers.CharField()
 
 
-class Download(APIView):
+class Download(View):
     """A version's bytes."""
+
+    throttle_classes = (rates.Calls, rates.Downloads)
 
     @extend_schema(responses=DownloadOutput, operation_id="documents_download")
     def get(self, request: Request, id: UUID) -> Response:
@@ -170,6 +175,5 @@ class Download(APIView):
                 "content_type": version.media_type,
                 "size": version.size,
                 "sha256": version.sha256,
-            },
-            headers={"Cache-Control": "no-store"},
+            }
         )

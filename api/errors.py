@@ -5,46 +5,70 @@ helps. `error` is always a string and there is never a top-level `message`: clie
 """
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import structlog
+from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from audit import context as request_context
-from identity.tokens import WrongCredentials
+from identity import acts, authentication, links, mfa, password_changes, tokens, two_people
 from pipeline import lifecycle, reading
 from pipeline.faults import FAULTS
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 5
+_WHOLE = "non_field_errors"  # what is wrong with the whole rather than with a field
 # A refusal of the domain: its docstring is the words, this is the status and the code.
 REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    WrongCredentials: (400, "invalid_credentials"),
+    authentication.WrongCredentials: (400, "invalid_credentials"),
+    authentication.CodeRequired: (400, "mfa_required"),
+    authentication.WrongCode: (400, "invalid_mfa_code"),
+    authentication.FactorLocked: (403, "mfa_locked"),
+    authentication.TooManyAttempts: (429, "throttled"),
+    mfa.AlreadyEnrolled: (400, "mfa_already_enabled"),
+    mfa.NotEnrolled: (400, "mfa_not_enabled"),
+    mfa.NotSetUp: (400, "mfa_not_set_up"),
+    mfa.Mandatory: (403, "mfa_mandatory"),
+    tokens.NoSuchSession: (404, "not_found"),
+    password_changes.WrongPassword: (400, "invalid_current_password"),
+    links.BadLink: (400, "bad_link"),
+    acts.OnYourself: (403, "on_yourself"),
+    acts.LastAdmin: (409, "last_admin"),
+    acts.NoSuchRequest: (404, "not_found"),
+    acts.Pointless: (409, "unchanged"),
+    two_people.NotASecondPerson: (403, "second_person_required"),
     lifecycle.BytesMissing: (409, "bytes_missing"),
     lifecycle.TooLarge: (400, "too_large"),
     reading.NotFound: (404, "not_found"),
     reading.NotAvailable: (409, "not_available"),
     reading.MetadataOnly: (403, "metadata_only"),
 }
+TOO_LARGE = "The body is too large. The bytes of a document are sent to S3, not here."
 UNAVAILABLE = "A part of this service is away for a moment. Nothing was changed; try again."
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception into an answer (DRF's EXCEPTION_HANDLER); None lets it through as a 500."""
-    request_id = _request_id()
     if refusal := _refusal(error):
         code, slug = refusal
-        return _answer(code, str(error) or _words(type(error)), slug, request_id)
+        return _answer(code, str(error) or words_of(type(error)), slug, wait=getattr(error, "wait", None))
     if isinstance(error, FAULTS):
-        return _unavailable(error, request_id)
+        log.warning("dependency_away", fault=type(error).__name__)
+        return _answer(503, UNAVAILABLE, "unavailable", wait=RETRY_SECONDS)
     if isinstance(error, exceptions.ValidationError):
-        return _answer(400, _first(error.detail), "invalid", request_id, fields=_fields(error.detail))
+        return _invalid(_fields(error.detail))
+    if isinstance(error, ValidationError):
+        return _invalid(_fields_of_the_domain(error))
+    if isinstance(error, RequestDataTooBig):
+        return _answer(413, TOO_LARGE, "body_too_large")
     if isinstance(error, exceptions.APIException):
-        return _declined(error, request_id)
+        return _declined(error)
     return None
 
 
@@ -57,45 +81,45 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     return next((said for kind, said in REFUSALS.items() if isinstance(error, kind)), None)
 
 
-def _words(kind: type[Exception]) -> str:
+def words_of(kind: type[Exception]) -> str:
+    """What a refusal of the domain says to people: its docstring, in one line."""
     return " ".join((kind.__doc__ or "Refused.").split())
 
 
-def _answer(code: int, words: str, slug: str, request_id: str | None, **more: Any) -> Response:
-    return Response({"error": words, "code": slug, "request_id": request_id, **more}, status=code)
+def _answer(code: int, words: str, slug: str, *, wait: float | None = None, **more: Any) -> Response:
+    said = {"error": _printable(words), "code": slug, "request_id": _request_id(), **more}
+    if wait is None:
+        return Response(said, status=code)
+    seconds = ceil(wait)
+    return Response({**said, "retry_after": seconds}, status=code, headers={"Retry-After": str(seconds)})
 
 
-def _unavailable(error: Exception, request_id: str | None) -> Response:
-    log.warning("dependency_away", fault=type(error).__name__)
-    answer = _answer(503, UNAVAILABLE, "unavailable", request_id, retry_after=RETRY_SECONDS)
-    answer["Retry-After"] = str(RETRY_SECONDS)
-    return answer
+def _invalid(fields: dict[str, str]) -> Response:
+    """The readable line is of the first field: what is wrong with it."""
+    name, words = next(iter(fields.items()))
+    line = words if name == _WHOLE else f"{name}: {words}"
+    return _answer(400, line, "invalid", fields={_printable(name): _printable(words) for name, words in fields.items()})
 
 
-def _declined(error: exceptions.APIException, request_id: str | None) -> Response:
-    """DRF's own exceptions: 401, 403, 404, 405, 415, 429 and bad JSON."""
+def _declined(error: exceptions.APIException) -> Response:
+    """DRF's own exceptions (401, 403, 404, 405, 415, 429, bad JSON) and ours of its kind."""
     slug = "bad_json" if isinstance(error, exceptions.ParseError) else str(error.default_code)
-    answer = _answer(error.status_code, str(error.detail), slug, request_id)
+    answer = _answer(error.status_code, str(error.detail), slug, wait=getattr(error, "wait", None))
     if challenge := getattr(error, "auth_header", None):
         answer["WWW-Authenticate"] = challenge
-    wait = getattr(error, "wait", None)
-    if wait is not None:
-        answer["Retry-After"] = str(int(wait) + 1)
-        answer.data["retry_after"] = int(wait) + 1
     return answer
-
-
-def _first(detail: Any) -> str:
-    """Return one readable line of a validation error: the first field and what is wrong with it."""
-    fields = _fields(detail)
-    name, words = next(iter(fields.items()))
-    return words if name == "non_field_errors" else f"{name}: {words}"
 
 
 def _fields(detail: Any) -> dict[str, str]:
     if not isinstance(detail, dict):
-        return {"non_field_errors": _flat(detail)}
+        return {_WHOLE: _flat(detail)}
     return {str(name): _flat(words) for name, words in detail.items()}
+
+
+def _fields_of_the_domain(error: ValidationError) -> dict[str, str]:
+    """Django's ValidationError, which the domain raises, has names or it has none."""
+    named = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
+    return {_WHOLE if name == NON_FIELD_ERRORS else name: _flat(words) for name, words in named.items()}
 
 
 def _flat(words: Any) -> str:
@@ -104,6 +128,11 @@ def _flat(words: Any) -> str:
     if isinstance(words, list):
         return " ".join(_flat(item) for item in words)
     return str(words)
+
+
+def _printable(words: str) -> str:
+    """Some refusals repeat what came, and JSON may bring halves of surrogate pairs, which no answer can carry."""
+    return words.encode(errors="replace").decode()
 
 
 # --- what never reaches a view: unknown paths, bad hosts, crashes ------------------------------

@@ -12,6 +12,14 @@ _NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}  # controls, surrogates, line and parag
 class Input(serializers.Serializer[Any]):
     """A body whose every field is known; an unknown one is an error, named."""
 
+    @classmethod
+    def of(cls, data: Any) -> dict[str, Any]:
+        """Return the values of a body or query. Raises ValidationError (400), by field."""
+        given = cls(data=data)
+        given.is_valid(raise_exception=True)
+        values: dict[str, Any] = given.validated_data
+        return values
+
     def to_internal_value(self, data: Any) -> Any:
         """Refuse fields that the input does not have."""
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
@@ -20,18 +28,44 @@ class Input(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Name(serializers.CharField):
-    """Text that a person reads as a name: NFC, trimmed, one line, at most 255 characters."""
+class Text(serializers.CharField):
+    """A string. DRF would take a number for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse what is not a string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Typed(Text):
+    """What somebody typed to prove who they are: any string whatever.
+
+    One that can never be right (too long, NUL, half a surrogate pair) is an attempt all the same: the
+    domain counts it and answers as to any other. The length of the body bounds it (api.parsers).
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators = []
+
+
+class Line(Text):
+    """One line of text that people read: NFC, trimmed, without control characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the text in NFC (Unicode TR 15), so that equal texts are equal strings."""
+        line = normalize("NFC", super().to_internal_value(data)).strip()
+        if any(category(c) in _NOT_IN_NAMES for c in line):
+            raise serializers.ValidationError("Control characters are not allowed.")
+        return line
+
+
+class Name(Line):
+    """What something is called: a line of at most 255 characters."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=255, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return the name in NFC (Unicode TR 15), so that equal names are equal strings."""
-        name = normalize("NFC", super().to_internal_value(data)).strip()
-        if any(category(c) in _NOT_IN_NAMES for c in name):
-            raise serializers.ValidationError("Control characters are not allowed.")
-        return name
 
 
 class FileName(Name):

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from identity import roles, tokens
@@ -63,6 +63,16 @@ class Verified(SignedIn):
         if settings.ENFORCE_INITIAL_PASSWORD_CHANGE and caller(request).must_change_password:
             raise PasswordChangeRequired
         return True
+
+
+class BringsDocuments(Verified):
+    """Everybody looks; whoever is no auditor also uploads."""
+
+    message = "Auditors read. They bring no documents in."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the call only looks, or the caller's role uploads."""
+        return super().has_permission(request, view) and (request.method in SAFE_METHODS or roles.uploads(request.user))
 
 
 class ReadsTheLog(Verified):

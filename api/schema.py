@@ -4,6 +4,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from api.views import View
+
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass-like hook
     """Tells the description how callers authenticate."""
@@ -16,5 +18,5 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Token")  # noqa: S106
 
 
-class Schema(SpectacularJSONAPIView):
+class Schema(View, SpectacularJSONAPIView):
     """OpenAPI 3.1 as JSON, for those who are signed in."""

@@ -9,10 +9,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from api.fields import FileName, Input, Name
-from api.permissions import caller
+from api.permissions import BringsDocuments, caller
+from api.views import View
 from audit.trail import Ref
 from pipeline import lifecycle, reading, storage
 from pipeline.inspection import formats
@@ -73,10 +73,8 @@ class BegunOutput(serializers.Serializer[Any]):
 
 def begin(request: Request) -> Response:
     """Answer POST /documents/: record the upload, return its presigned POST."""
-    body = Begin(data=request.data)
-    body.is_valid(raise_exception=True)
-    now = timezone.now()
-    version = lifecycle.begin(caller(request), **body.validated_data, now=now)
+    given, now = Begin.of(request.data), timezone.now()
+    version = lifecycle.begin(caller(request), **given, now=now)
     post = storage.presigned_post(version, now)
     return Response(
         {
@@ -93,7 +91,6 @@ def begin(request: Request) -> Response:
             },
         },
         status=201,
-        headers={"Cache-Control": "no-store"},
     )
 
 
@@ -106,8 +103,10 @@ class CompleteOutput(serializers.Serializer[Any]):
     version = serializers.IntegerField(allow_null=True)
 
 
-class Complete(APIView):
+class Complete(View):
     """The end of an upload."""
+
+    permission_classes = (BringsDocuments,)
 
     @extend_schema(request=None, responses={202: CompleteOutput}, operation_id="documents_complete")
     def post(self, request: Request, id: UUID) -> Response:

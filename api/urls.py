@@ -2,10 +2,32 @@
 
 from django.urls import path
 
-from api import auditlogs, auth, documents, schema, uploads
+from api import (
+    auditlogs,
+    auth,
+    documents,
+    investors,
+    mfa,
+    passwords,
+    role_requests,
+    schema,
+    sessions,
+    uploads,
+)
 
 urlpatterns = [
     path("auth/login/", auth.Login.as_view()),
+    path("auth/token/", auth.Token.as_view()),
+    path("auth/token/rotate/", auth.Rotate.as_view()),
+    path("auth/step-up/", auth.StepUp.as_view()),
+    path("auth/logout/", auth.Logout.as_view()),
+    path("auth/logout-all/", auth.LogoutEverywhere.as_view()),
+    path("auth/me/", auth.Me.as_view()),
+    path("auth/sessions/", sessions.Sessions.as_view()),
+    path("auth/sessions/<uuid:id>/", sessions.Session.as_view()),
+    path("auth/password/change/", passwords.Change.as_view()),
+    path("auth/password/reset/", passwords.Reset.as_view()),
+    path("auth/password/reset/confirm/", passwords.Confirm.as_view()),
     path("documents/", documents.Documents.as_view()),
     path("documents/latest/", documents.Latest.as_view()),
     path("documents/by-type/<str:doc_type>/", documents.ByType.as_view()),
@@ -14,5 +36,22 @@ urlpatterns = [
     path("documents/<uuid:id>/history/", documents.History.as_view()),
     path("documents/<uuid:id>/download/", documents.Download.as_view()),
     path("auditlogs/", auditlogs.AuditLogs.as_view()),
+    path("investors/", investors.Investors.as_view()),
+    path("investors/create_user/", investors.CreateUser.as_view()),
+    path("investors/mfa/setup/", mfa.Setup.as_view()),
+    path("investors/mfa/verify/", mfa.Verify.as_view()),
+    path("investors/mfa/disable/", mfa.Disable.as_view()),
+    path("investors/mfa/backup-codes/", mfa.BackupCodes.as_view()),
+    path("investors/<int:id>/", investors.Investor.as_view()),
+    path("investors/<int:id>/reset_mfa/", investors.ResetMfa.as_view()),
+    path("investors/<int:id>/revoke_sessions/", investors.RevokeSessions.as_view()),
+    path("investors/<int:id>/unlock/", investors.Unlock.as_view()),
+    path("investors/<int:id>/deactivate/", investors.Deactivate.as_view()),
+    path("investors/<int:id>/reactivate/", investors.Reactivate.as_view()),
+    path("investors/<int:id>/email/", investors.Email.as_view()),
+    path("investors/<int:id>/role/", investors.ChangeRole.as_view()),
+    path("role-requests/", role_requests.RoleRequests.as_view()),
+    path("role-requests/<uuid:id>/approve/", role_requests.Approve.as_view()),
+    path("role-requests/<uuid:id>/refuse/", role_requests.Refuse.as_view()),
     path("schema/", schema.Schema.as_view(), name="schema"),
 ]

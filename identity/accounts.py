@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.contrib.auth.password_validation import validate_password
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit import actions, trail
@@ -47,8 +48,7 @@ def create(
         initial_secret_expires_at=(now or timezone.now()) + INITIAL_LIVES if initial else None,
     )
     set_password(user, password)
-    user.full_clean()
-    user.save()
+    save(user)
     give_profile(user)
     trail.record(
         actions.USER_CREATED,
@@ -98,8 +98,7 @@ def ensure(
         if change
     ]
     if changed:
-        user.full_clean()
-        user.save(update_fields=["email", "role", "password"])
+        save(user, "email", "role", "password")
         user.refresh_from_db(fields=["security_epoch"])
         give_profile(user)
     for action, details in changed:
@@ -123,8 +122,34 @@ def ref(user: User) -> Ref:
 def set_password(user: User, password: str | None) -> None:
     """Give the person, who is not saved here, this password. Raises ValidationError for one that breaks a rule."""
     if password is not None:
-        validate_password(password, user)
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise ValidationError({"password": error.messages}) from error
     user.set_password(password)
+
+
+def check(user: User) -> None:
+    """Raise ValidationError, by field, for a name or address that is taken or malformed, or an unknown role.
+
+    The constraints would refuse what is taken as well, but by their own names.
+    """
+    for field in ("username", "email"):
+        value = getattr(user, field)
+        if value and User.objects.exclude(pk=user.pk).filter(**{f"{field}__iexact": value}).exists():
+            raise ValidationError({field: "Another account has it already, in this or another case."})
+    user.full_clean()
+
+
+def save(user: User, *fields: str) -> None:
+    """Save the person, or these fields. Raises what `check` raises, also where another was a moment faster."""
+    check(user)
+    try:
+        with transaction.atomic():
+            user.save(update_fields=fields or None)
+    except IntegrityError:
+        check(user)
+        raise
 
 
 def give_profile(user: User) -> None:

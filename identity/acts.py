@@ -132,8 +132,7 @@ def change_email(admin: User, user: User, *, email: str, reason: str, now: datet
         old, user.email = user.email, User.objects.normalize_email(email)
         if user.email == old:
             raise Pointless
-        user.full_clean()
-        user.save(update_fields=["email"])
+        accounts.save(user, "email")
         mail.to(user, "user_email_changed", address=old, now=now)
         _tell(actions.USER_EMAIL_CHANGED, admin, user, "E-mail address changed by an admin.", reason, now)
 

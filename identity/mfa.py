@@ -125,7 +125,8 @@ def carry_over(token: ApiToken, *, kind: TokenKind | None = None, mfa_at: dateti
     token.epoch = token.user.security_epoch
     if kind is not None:
         token.kind, token.mfa_at = kind, mfa_at
-    token.save(update_fields=["epoch", "kind", "mfa_at"])
+    # Not save(): a token that was ended meanwhile stays ended.
+    ApiToken.objects.filter(pk=token.pk).update(epoch=token.epoch, kind=token.kind, mfa_at=token.mfa_at)
     ApiToken.objects.filter(user=token.user).exclude(pk=token.pk).delete()
 
 

@@ -25,6 +25,11 @@ def reads_the_log(visitor: Visitor) -> bool:
     return _is(visitor, Role.ADMIN, Role.AUDITOR)
 
 
+def uploads(visitor: Visitor) -> bool:
+    """Brings documents in. An auditor changes nothing."""
+    return _is(visitor, Role.ADMIN, Role.INVESTOR)
+
+
 def downloads(visitor: Visitor) -> bool:
     """Gets the bytes of what they see. An auditor looks at metadata only."""
     return _is(visitor, Role.ADMIN, Role.INVESTOR)

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from identity import sessions
 from identity.models import User
+from identity.session_store import SessionStore
 from tests import factories
 from tests.audit_bypass import flush_may_empty_the_log as flush_may_empty_the_log
 
@@ -100,3 +105,23 @@ def signed_in() -> Callable[[User], APIClient]:
 def api(alice: User, signed_in: Callable[[User], APIClient]) -> APIClient:
     """alice's client."""
     return signed_in(alice)
+
+
+@pytest.fixture
+def plain_static_files(settings: Settings) -> None:
+    """Pages name their files without the manifest, which collectstatic writes and tests do without."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def admin_browser(ada: User, plain_static_files: None) -> Client:
+    """A browser in which ada has shown both factors. How one gets there is for tests/identity/test_site.py."""
+    factories.enrolled(ada)
+    request = RequestFactory().post("/admin/login/code/")
+    request.session = SessionStore()
+    sessions.complete(request, ada, factor="totp", now=timezone.now())
+    request.session.save()
+    browser = Client()
+    browser.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key or ""
+    return browser

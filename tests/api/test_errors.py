@@ -1,10 +1,18 @@
 """Every answer under /api/ is JSON in one shape, errors included; health and schema."""
 
+import inspect
+from pathlib import Path
+
 import pytest
 from django.db import OperationalError
+from rest_framework.exceptions import APIException
 from rest_framework.test import APIClient
 
-from pipeline import reading
+from api import permissions
+from api.errors import REFUSALS
+from identity import accounts, acts, authentication, links, lockout, mail, mfa, password_changes, tokens, two_people
+from pipeline import lifecycle, reading
+from tests.api.routes import routes
 
 
 def test_unknown_paths_under_api_are_json(db: None) -> None:
@@ -59,3 +67,44 @@ def test_the_schema_is_openapi_3_1_for_those_signed_in(api: APIClient) -> None:
     schema = api.get("/api/schema/").json()
     assert schema["openapi"].startswith("3.1")
     assert "/api/documents/{id}/download/" in schema["paths"]
+
+
+def test_every_refusal_of_the_domain_has_a_status_and_a_code() -> None:
+    faults = {mfa.WrongKey}  # a key of ours is missing: nothing that a caller did
+    modules = (
+        accounts, acts, authentication, links, lockout, mail, mfa, password_changes, tokens, two_people, lifecycle,
+        reading,
+    )  # fmt: skip
+    found = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == module.__name__
+    }
+    assert found - faults == set(REFUSALS)
+    assert all(kind.__doc__ for kind in found)
+
+
+def test_every_code_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs/frontend.md").read_text()
+    raised = [kind for kind in vars(permissions).values() if inspect.isclass(kind) and issubclass(kind, APIException)]
+    codes = {code for _, code in REFUSALS.values()} | {str(kind.default_code) for kind in raised}
+    assert {"mfa_setup_required", "invalid_mfa_code"} <= codes
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def test_the_schema_has_every_route_and_no_answer_with_a_secret(api: APIClient) -> None:
+    schema = api.get("/api/schema/").json()
+    described = {path.replace("{", "<").replace("}", ">") for path in schema["paths"]}
+    there = {_without_types(route) for route in routes() if route.startswith("/api/")} - {"/api/schema/"}
+    assert described == there
+    answers = {name: part.get("properties", {}) for name, part in schema["components"]["schemas"].items()}
+    shown = {
+        field for name, fields in answers.items() if not name.endswith(("Input", "Credentials")) for field in fields
+    }
+    assert not {"password", "mfa_secret", "current_password", "new_password", "code_hash", "digest"} & shown
+    assert [name for name, fields in answers.items() if "secret" in fields] == ["SetupOutput"]
+
+
+def _without_types(route: str) -> str:
+    return route.replace("<uuid:", "<").replace("<int:", "<").replace("<str:", "<")

@@ -1,67 +1,23 @@
-"""People as an assessor meets them: over HTTP, with a password and an authenticator app."""
+"""People as an assessor meets them, and a moment at which no code is about to end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from django.utils import timezone
 from pytest_django import Settings
-from rest_framework.test import APIClient
 
-from identity.models import User
-from tests import factories
-from tests.factories import PASSWORD
+from tests.api.conftest import early_in_a_step as early_in_a_step
+from tests.api.conftest import somebody as somebody
+from tests.people import Person
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_woken(settings: Settings) -> None:
-    """No worker is needed: mails are looked at as rows."""
+def alone(settings: Settings) -> None:
+    """No worker is needed: mails are looked at as rows. Pages find their files without having collected them."""
     settings.AUDIT_WAKE = settings.MAIL_WAKE = ""
-
-
-@dataclass
-class Person:
-    """Somebody with a password and, unless `secret` is empty, an authenticator app."""
-
-    user: User
-    secret: str
-    steps: int = -1
-
-    def code(self) -> str:
-        """A code that is good now and was not shown before; there are three in a minute."""
-        self.steps += 1
-        return factories.code(self.secret, steps=self.steps - 1)
-
-    def login(self, client: APIClient | None = None, **changes: Any) -> Any:
-        """Sign in with both factors; the answer."""
-        body = {"username": self.user.username, "password": PASSWORD}
-        body |= {"mfa_code": self.code()} if self.secret and "mfa_code" not in changes else {}
-        return (client or APIClient()).post("/api/auth/login/", {**body, **changes}, format="json")
-
-    def client(self) -> APIClient:
-        """A client that has signed in."""
-        answer = self.login()
-        assert "token" in answer.json(), answer.json()
-        return bearer(answer.json()["token"])
-
-
-def bearer(token: str) -> APIClient:
-    """A client that sends this token."""
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
-    return client
-
-
-@pytest.fixture
-def somebody(db: None) -> Callable[..., Person]:
-    """Make a person of a role, enrolled unless said otherwise."""
-
-    def make(username: str, role: str = "investor", *, enrolled: bool = True) -> Person:
-        user = factories.person(username, role, password=PASSWORD, email=f"{username}@example.test")
-        return Person(user, factories.enrolled(user) if enrolled else "")
-
-    return make
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
 
 
 @pytest.fixture
@@ -74,8 +30,3 @@ def anna(somebody: Callable[..., Person]) -> Person:
 def root(somebody: Callable[..., Person]) -> Person:
     """An admin with both factors."""
     return somebody("root", "admin")
-
-
-def now() -> Any:
-    """The present moment."""
-    return timezone.now()

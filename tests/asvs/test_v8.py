@@ -10,9 +10,9 @@ from identity import acts
 from identity.models import MfaDevice, Role, User
 from pipeline.models import Document
 from tests import factories
-from tests.asvs.conftest import Person
-from tests.asvs.test_v6 import ROOT, post
+from tests.asvs.test_v6 import ROOT
 from tests.asvs.test_v7 import in_the_admin
+from tests.people import Person, post
 
 pytestmark = pytest.mark.django_db
 MakePerson = Callable[..., Person]

@@ -1,10 +1,13 @@
 """Rules between settings. `manage.py check` and every start run them; `--deploy` adds the stricter."""
 
 import base64
-from typing import Any
+import re
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
 @register(Tags.security)
@@ -49,6 +52,34 @@ def audit_keys_are_keys(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security)
+def mfa_keys_are_keys(**_: Any) -> list[CheckMessage]:
+    """As the audit's: found out at the first sign-in, a bad one would lock everybody out."""
+    if all(_is_key(key) for key in settings.MFA_ENCRYPTION_KEYS):
+        return []
+    return [
+        Error(
+            "MFA_ENCRYPTION_KEYS has an entry that is not url-safe base64 of 32 bytes.",
+            hint="python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
+            id="strongroom.E006",
+        )
+    ]
+
+
+@register(Tags.security)
+def origins_are_exact(**_: Any) -> list[CheckMessage]:
+    """A page that may call the API is named as browsers name it: scheme, host, port if any (ASVS 3.4.2)."""
+    return [
+        Error(
+            f"CORS_ALLOWED_ORIGINS has {origin!r}, which is not one exact origin.",
+            hint="Write each as https://app.example, without a path, a wildcard or null.",
+            id="strongroom.E008",
+        )
+        for origin in settings.CORS_ALLOWED_ORIGINS
+        if not _ORIGIN.fullmatch(origin)
+    ]
+
+
 def _is_key(text: str) -> bool:
     try:
         return len(base64.urlsafe_b64decode(text)) == 32
@@ -77,5 +108,47 @@ def proxy_is_counted(**_: Any) -> list[CheckMessage]:
             "TRUSTED_PROXY_COUNT is 0 although HTTPS is on.",
             hint="Set it to the number of proxies in front of the web process.",
             id="strongroom.W001",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def mails_are_sent(**_: Any) -> list[CheckMessage]:
+    """A folder of mails is a folder of links that set passwords, and nobody gets them."""
+    if not settings.MAIL_FOLDER:
+        return []
+    return [
+        Error(
+            "MAIL_FOLDER is set: mails are written to files instead of sent.",
+            hint="Leave it empty and set EMAIL_HOST.",
+            id="strongroom.E007",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def origins_are_https(**_: Any) -> list[CheckMessage]:
+    """Whoever sits on the way of a page over HTTP can write it, and what it sends with our token."""
+    return [
+        Error(
+            f"CORS_ALLOWED_ORIGINS has {origin!r}, which is not https.",
+            hint="Serve that page over HTTPS.",
+            id="strongroom.E009",
+        )
+        for origin in settings.CORS_ALLOWED_ORIGINS
+        if not origin.startswith("https://")
+    ]
+
+
+@register(Tags.security, deploy=True)
+def links_are_https(**_: Any) -> list[CheckMessage]:
+    """The links in mails carry a secret to this address."""
+    if settings.PUBLIC_URL.startswith("https://"):
+        return []
+    return [
+        Warning(
+            "PUBLIC_URL does not begin with https://, so links that set passwords travel in clear.",
+            hint="Set it to the https:// address under which people find this service.",
+            id="strongroom.W002",
         )
     ]

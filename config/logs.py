@@ -23,9 +23,17 @@ def _without_personal(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in _PERSONAL}
 
 
+def _without_query(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A query holds what people look for, and now and then a token that belongs into a header."""
+    if isinstance(request := event.get("request"), str):
+        event["request"] = request.partition("?")[0]
+    return event
+
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     _without_personal,
+    _without_query,
     structlog.stdlib.add_log_level,
     _without_chores,
     structlog.stdlib.add_logger_name,

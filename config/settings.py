@@ -6,7 +6,6 @@ is the safe one. All mistakes are reported together, when the file has been read
 Rules between settings are system checks: `config/checks.py`.
 """
 
-from datetime import timedelta
 from pathlib import Path
 
 import dj_database_url
@@ -50,8 +49,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "audit.middleware.RequestContext",
+    "csp.middleware.CSPMiddleware",  # before whatever may answer by itself
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -103,6 +102,15 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# Only counts of calls (api.rates), shared by all web processes. Never clear it: it is the queues' own database.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL,
+        "KEY_PREFIX": "strongroom:rate",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+}
 
 # --- People ------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "identity.User"
@@ -148,7 +156,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["api.permissions.Verified"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.Json"],
+    "DEFAULT_THROTTLE_CLASSES": ["api.rates.Calls"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.handle",
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
@@ -178,6 +187,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = int(ADMIN_SESSION_HOURS * 3600)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_ENGINE = "identity.session_store"
 SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 X_FRAME_OPTIONS = "DENY"
 # Nothing inline, nothing evaluated, nothing from elsewhere. `data:` is for the QR code of an enrolment.

@@ -3,10 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from identity import doors
+
 urlpatterns = [
     path("", include("api.health")),
     path("api/", include("api.urls")),
     path("admin/", admin.site.urls),
+    path("internal/flower-auth/", doors.flower_auth),
+    path("flower/", doors.flower),
     path("", include("console.urls")),
 ]
 

@@ -1,1 +1,1 @@
-"""The pages that people see in a browser. For now one: what this service is and where its doors are."""
+"""The pages that people see in a browser: what this service is, and setting a password by a link."""

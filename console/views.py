@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 
@@ -14,6 +15,19 @@ def home(request: HttpRequest) -> HttpResponse:
         "upload_limit_mb": settings.UPLOAD_MAX_BYTES // (1024 * 1024),
     }
     return render(request, "console/home.html", context)
+
+
+@never_cache
+@require_safe
+def password(request: HttpRequest) -> HttpResponse:
+    """Where the links in mails lead: set a password, or ask for such a link.
+
+    The secret stands in the address's fragment, so it is never sent here: the page's script posts it to
+    the API. Referrers are off all the same, for whoever mangles a link into one with a query.
+    """
+    answer = render(request, "console/password.html", {"scanner_warning": scanner_warning()})
+    answer["Referrer-Policy"] = "no-referrer"
+    return answer
 
 
 def scanner_warning() -> str:

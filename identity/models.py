@@ -158,6 +158,7 @@ class ApiToken(AbstractAuthToken):
     user_agent = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        verbose_name = "API token"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(kind="enrol") | models.Q(kind="session", mfa_at__isnull=False),
@@ -179,6 +180,9 @@ class MfaDevice(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     last_step = models.BigIntegerField(default=-1)  # RFC 6238 time step that was spent last
     disabled_at = models.DateTimeField(null=True, blank=True)  # too many wrong codes; an admin unlocks it
+
+    class Meta:
+        verbose_name = "second factor"
 
     def __str__(self) -> str:
         return f"second factor of user {self.user_id}"

@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(name="apitoken", options={"verbose_name": "API token"}),
         # Tokens from before there was a second factor prove only a password.
         migrations.RunSQL("DELETE FROM identity_apitoken", migrations.RunSQL.noop),
         migrations.CreateModel(
@@ -82,6 +83,7 @@ class Migration(migrations.Migration):
                 ("last_step", models.BigIntegerField(default=-1)),
                 ("disabled_at", models.DateTimeField(blank=True, null=True)),
             ],
+            options={"verbose_name": "second factor"},
         ),
         migrations.CreateModel(
             name="RoleRequest",

@@ -33,7 +33,7 @@ def main(count: int, stack: dict[str, Any]) -> None:
 def _signed_in(stack: dict[str, Any]) -> Client:
     origin = stack["console"].rstrip("/")
     account = stack["accounts"]["alice"]
-    token = Client(stack["api"], origin=origin).sign_in(account["username"], account["password"])
+    token = Client(stack["api"], origin=origin).sign_in(**account)
     return Client(stack["api"], origin=origin, token=token)
 
 

@@ -54,7 +54,7 @@ def flower() -> str:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(SECONDS)
         connection.connect(os.environ["FLOWER_SOCKET"])
-        connection.sendall(b"GET /healthcheck HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        connection.sendall(b"GET /flower/healthcheck HTTP/1.0\r\nHost: localhost\r\n\r\n")
         line = connection.recv(64).split(b"\r\n")[0].decode()
     return "" if " 200 " in line else line
 

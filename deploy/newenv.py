@@ -40,11 +40,13 @@ def environment(web: str, files: str) -> dict[str, str]:
     return {
         "ALLOWED_HOSTS": site.hostname or "",
         "CSRF_TRUSTED_ORIGINS": web,
+        "PUBLIC_URL": web,
         "HTTPS": "true" if site.scheme == "https" else "false",
         "S3_PUBLIC_ENDPOINT_URL": files,
         "S3_ALLOWED_ORIGINS": web,
         "SECRET_KEY": secrets.token_urlsafe(64),
         "AUDIT_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "MFA_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(32),
         "DATABASE_PASSWORD": secrets.token_urlsafe(32),
         "BROKER_PASSWORD": secrets.token_urlsafe(32),
@@ -52,6 +54,7 @@ def environment(web: str, files: str) -> dict[str, str]:
         **{f"S3_{name}_SECRET_ACCESS_KEY": secrets.token_urlsafe(32) for name in _CREDENTIALS},
         "S3_SSE_KEK": secrets.token_hex(32),
         "FLOWER_BASIC_AUTH": f"flower:{secrets.token_urlsafe(24)}",
+        "EMAIL_HOST_PASSWORD": "",  # your mail server's, if it asks for one
     }
 
 

@@ -4,12 +4,15 @@ Only looks. On a terminal it draws a live table; anywhere else it prints a line 
 without control codes. NO_COLOR is honoured (by rich).
 """
 
+import io
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pyotp
+import qrcode
 from rich import box
 from rich.console import Console
 from rich.live import Live
@@ -128,8 +131,10 @@ class Board:
             "API": details["api"] + "/",
             "API schema": details["api"] + "/schema/ (with a token)",
             "admin": details["admin"],
+            "Flower": details["flower"],
             "health": f"{root}/healthz {root}/readyz",
             "S3": details["s3_endpoint"],
+            "mails": details["mails"],
             "logs": logs,
         }
         grid = Table.grid(padding=(0, 2))
@@ -138,6 +143,26 @@ class Board:
         for person in details["accounts"].values():
             grid.add_row("sign in", f"{person['username']} / {person['password']}")
         self.console.print(Panel(grid, title="Running", subtitle="Ctrl-C stops everything"))
+
+    def invite(self, admin: Mapping[str, str], stack: object) -> None:
+        """Say where everybody's second factor is (in the file `stack`); on a terminal show the admin's to scan."""
+        if not self.lively:
+            self.console.print(f"Everybody has a second factor: totp_secret in {stack}")
+            return
+        self.console.print(
+            "To look at /admin/ and Flower yourself, scan this with an authenticator app.\n"
+            f"The admin's password stands above; it and everybody's second factor are in {stack}"
+        )
+        uri = pyotp.TOTP(admin["totp_secret"]).provisioning_uri(name=admin["username"], issuer_name="Strongroom demo")
+        self.console.print(Text(drawn(uri), style="black on bright_white"))
+
+
+def drawn(uri: str) -> str:
+    """Return a QR code, two modules a character."""
+    code, text = qrcode.QRCode(border=2, error_correction=qrcode.ERROR_CORRECT_L), io.StringIO()
+    code.add_data(uri)
+    code.print_ascii(out=text)
+    return text.getvalue().replace("\xa0", " ").rstrip("\n")
 
 
 def table(passages: Sequence[Passage], width: int) -> Table:

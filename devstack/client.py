@@ -4,10 +4,12 @@ Speaks HTTP and nothing else. It expects and shows nothing: that is for `courier
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyotp
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
@@ -15,6 +17,8 @@ from urllib3.util import Retry
 # S3 may take long to answer for a large body; nothing here should ever hang for good.
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300
+CODES = 3  # how many a sign-in tries, each of a later time step
+STEP_SECONDS = 30
 
 Json = dict[str, Any]
 
@@ -53,10 +57,24 @@ class Client:
         )
         self.authorization = {"Authorization": f"Token {token}"} if token else {}
 
-    def sign_in(self, username: str, password: str) -> str:
-        """Exchange a password for a token, and return it. Raises `Refused`."""
-        answer = self._call("POST", "/auth/login/", {"username": username, "password": password})
-        return str(answer["token"])
+    def sign_in(self, username: str, password: str, totp_secret: str) -> str:
+        """Exchange a password and the present code for a token, and return it. Raises `Refused`.
+
+        Each code is good once, so another sign-in of the same person may have spent it: then the next is waited for.
+        """
+        for left in reversed(range(CODES)):
+            code = pyotp.TOTP(totp_secret).now()
+            try:
+                answer = self._call(
+                    "POST", "/auth/login/", {"username": username, "password": password, "mfa_code": code}
+                )
+            except Refused as refusal:
+                if refusal.code != "invalid_mfa_code" or not left:
+                    raise
+                time.sleep(STEP_SECONDS - time.time() % STEP_SECONDS + 0.1)
+            else:
+                return str(answer["token"])
+        raise AssertionError("the last attempt returns or raises")
 
     def begin(self, announced: Json) -> Ticket:
         """Announce a document; S3's form comes back. Raises `Refused`."""

@@ -70,6 +70,7 @@ def _demonstrate(wishes: argparse.Namespace, board: Board, data: Path) -> tuple[
         board.warn(stack.details)  # again: the first one has scrolled away
         if not wishes.exit:
             board.addresses(stack.details, data / "logs")
+            board.invite(stack.details["accounts"]["admin"], stack.path)
             _stay(stack)
         engine = str(stack.details["engine"])
     board.say("Everything is stopped.")
@@ -133,7 +134,7 @@ def _threads(passages: Sequence[Passage], details: Json, board: Board, stop: thr
 def _token(name: str, details: Json, origin: str) -> str:
     account = details["accounts"][name]
     client = Client(details["api"], origin=origin)
-    return client.sign_in(account["username"], account["password"])
+    return client.sign_in(**account)
 
 
 def _before(passage: Passage, passages: Sequence[Passage]) -> Passage | None:

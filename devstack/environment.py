@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from devstack.places import PROGRAMS, ROOT
 from devstack.ports import Ports
 
 VERSION = 1
+MANY = "1000000"
+"""A rate that nobody meets: whoever tries the stack out, or measures it, is not to be held up."""
+
 _SHORT = 70
 """A TMPDIR longer than this leaves no room for the sockets that programs make in it."""
 
@@ -23,7 +26,7 @@ class Site:
     data: Path
     sockets: Path
     ports: Ports
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
     overrides: Mapping[str, str]
 
     @property
@@ -40,6 +43,16 @@ class Site:
     def broker_url(self) -> str:
         """Where Valkey is, with the password."""
         return f"redis://:{self.secrets['valkey']}@127.0.0.1:{self.ports['valkey']}/0"
+
+    @property
+    def flower(self) -> str:
+        """Where browsers find Flower: at its door."""
+        return f"http://127.0.0.1:{self.ports['door']}/flower/"
+
+    @property
+    def mails(self) -> Path:
+        """The folder that mails are written to instead of being sent."""
+        return self.data / "mails"
 
     @property
     def metrics(self) -> str:
@@ -69,8 +82,10 @@ def settings(site: Site, identity: str) -> dict[str, str]:
         "AUDIT_ENCRYPTION_KEYS": site.secrets["audit"],
         "WEB_HOST": "127.0.0.1",
         "PORT": str(site.ports["web"]),
+        "DOOR_BIND": f"127.0.0.1:{site.ports['door']}",
         "METRICS_BIND": site.metrics,
         "RECONCILE_SECONDS": "1",
+        **_people(site),
         **_scanner(site),
         **_files(site),
         **site.overrides,
@@ -80,14 +95,14 @@ def settings(site: Site, identity: str) -> dict[str, str]:
 def describe(site: Site, pids: Mapping[str, int], *, processes: bool) -> dict[str, Any]:
     """Return the content of `stack.json`. Without `processes` it tells of the servers alone."""
     chosen = clamav.choice(site.data)
-    accounts = {name: {"username": name, "password": site.secrets[f"account_{name}"]} for name in ACCOUNTS}
     ours = {
         "api": f"{site.root}/api",
         "console": f"{site.root}/",
         "admin": f"{site.root}/admin/",
         "metrics": f"http://{site.metrics}/metrics",
-        "flower": {"socket": str(site.sockets / "flower.sock"), "basic_auth": _flower_login(site)},
-        "accounts": accounts,
+        "flower": site.flower,
+        "mails": str(site.mails),
+        "accounts": {name: {"username": name, **_credentials(site, name)} for name in ACCOUNTS},
     }
     return {
         "version": VERSION,
@@ -107,7 +122,7 @@ def describe(site: Site, pids: Mapping[str, int], *, processes: bool) -> dict[st
 def accounts(site: Site) -> list[dict[str, str]]:
     """Return the accounts as `manage.py identity ensure` reads them."""
     return [
-        {"username": name, "email": f"{name}@example.test", "role": role, "password": site.secrets[f"account_{name}"]}
+        {"username": name, "email": f"{name}@example.test", "role": role, **_credentials(site, name)}
         for name, role in ACCOUNTS.items()
     ]
 
@@ -116,6 +131,21 @@ def _inherited() -> dict[str, str]:
     """Return the environment we were started with, less what could lead boto3 to somebody's real account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "PYTHONPATH": str(ROOT)
+    }
+
+
+def _people(site: Site) -> dict[str, str]:
+    return {
+        "MFA_ENCRYPTION_KEYS": site.secrets["mfa"],
+        "ENFORCE_INITIAL_PASSWORD_CHANGE": "false",
+        "PUBLIC_URL": site.root,
+        "FLOWER_URL": site.flower,
+        "CORS_ALLOWED_ORIGINS": seaweed.DEVELOPMENT_ORIGIN,
+        "MAIL_FOLDER": str(site.mails),
+        "DEFAULT_FROM_EMAIL": "Strongroom <no-reply@example.test>",
+        **dict.fromkeys(
+            ("UPLOADS_PER_HOUR", "DOWNLOADS_PER_HOUR", "INVESTOR_CALLS_PER_MINUTE", "ADMIN_CALLS_PER_MINUTE"), MANY
+        ),
     }
 
 
@@ -140,6 +170,10 @@ def _files(site: Site) -> dict[str, str]:
         "FLOWER_BASIC_AUTH": _flower_login(site),
         "STRONGROOM_STACK": str(site.data / "stack.json"),
     }
+
+
+def _credentials(site: Site, name: str) -> dict[str, str]:
+    return {"password": site.secrets[f"account_{name}"], "totp_secret": site.secrets[f"totp_{name}"]}
 
 
 def _flower_login(site: Site) -> str:

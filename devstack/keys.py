@@ -8,8 +8,8 @@ from secrets import token_hex, token_urlsafe
 from devstack import jsonfile
 from devstack.seaweed import IDENTITIES, JWT_KEYS
 
-ACCOUNTS = {"admin": "admin", "alice": "investor", "bob": "investor"}
-"""The people every stack has, and their roles."""
+ACCOUNTS = {"admin": "admin", "admin2": "admin", "auditor": "auditor", "alice": "investor", "bob": "investor"}
+"""The people every stack has, and their roles. Two admins, because some acts take two people."""
 
 
 def load(data: Path) -> dict[str, str]:
@@ -27,8 +27,10 @@ def _fresh() -> dict[str, str]:
         **{name: token_urlsafe(24) for name in ("postgres_admin", "postgres", "valkey", "flower")},
         "django": token_urlsafe(50),
         "audit": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        "mfa": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         **{f"s3_{name}": token_urlsafe(30) for name in IDENTITIES},
         **{f"s3_{name}_id": token_hex(10).upper() for name in IDENTITIES},
         **{f"weed_{name.lower()}": token_hex(32) for name in JWT_KEYS},
         **{f"account_{name}": token_urlsafe(12) for name in ACCOUNTS},
+        **{f"totp_{name}": base64.b32encode(os.urandom(20)).decode() for name in ACCOUNTS},
     }

@@ -25,8 +25,8 @@ CLAMAV = ROOT / ".stack" / "clamav"
 """ClamAV's unpacked packages and signatures, shared by every stack of this clone."""
 
 OWN = (
-    "environment.json", "identities.json", "logs", "ports.json", "postgres", "postgres.new", "processes.json", "s3",
-    "scanner", "secrets.json", "stack.json", "state", "static", "tmp", "valkey",
+    "environment.json", "identities.json", "logs", "mails", "ports.json", "postgres", "postgres.new", "processes.json",
+    "s3", "scanner", "secrets.json", "stack.json", "state", "static", "tmp", "valkey",
 )  # fmt: skip
 """What a stack writes under DIR, and so what `--fresh` may delete there. The folder itself may be anyone's."""
 

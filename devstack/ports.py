@@ -15,7 +15,7 @@ from devstack import jsonfile
 CEILING = 22768
 
 PREFERRED = {
-    "web": 8000, "s3": 8333, "postgres": 15432, "valkey": 16379, "metrics": 9090,
+    "web": 8000, "door": 5555, "s3": 8333, "postgres": 15432, "valkey": 16379, "metrics": 9090,
     "s3_grpc": 18333, "master": 19333, "master_grpc": 19334, "volume": 19340, "volume_grpc": 19341,
     "filer": 18888, "filer_grpc": 18889, "admin": 12346,
 }  # fmt: skip
@@ -24,7 +24,7 @@ PREFERRED = {
 GRPC_OFFSET = 10000
 """SeaweedFS's own worker looks for the admin server's gRPC here, whatever else that server was told."""
 
-ENVIRONMENT = {name: f"{name.upper()}_PORT" for name in ("web", "s3", "postgres", "valkey", "metrics")}
+ENVIRONMENT = {name: f"{name.upper()}_PORT" for name in ("web", "door", "s3", "postgres", "valkey", "metrics")}
 """The variables by which a person may choose."""
 
 

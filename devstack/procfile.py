@@ -58,18 +58,20 @@ def _readiness(site: Site, name: str, line: str) -> Callable[[], bool]:
     if worker:
         return lambda: worker[1] in _answering(site)
     known = {
-        "web": lambda: _serves(site.ports["web"], "/readyz"),
+        "web": lambda: _answers(site.ports["web"], "/readyz", HTTPStatus.OK),
+        # That it listens says little: nginx does that while it tries a configuration.
+        "door": lambda: _answers(site.ports["door"], "/flower", HTTPStatus.FOUND),
         "metrics": lambda: answers(site.ports["metrics"]),
         "flower": lambda: _listens(site.sockets / "flower.sock"),
     }
     return known.get(name) or _lasts()
 
 
-def _serves(port: int, path: str) -> bool:
+def _answers(port: int, path: str, status: HTTPStatus) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == HTTPStatus.OK
+        return connection.getresponse().status == status
     except (OSError, HTTPException):
         return False
     finally:

@@ -81,8 +81,7 @@ def _addresses(data: Path) -> str:
     stack = jsonfile.read(data / "stack.json")
     lines = [
         f"  {name:<12} {stack[name]}"
-        for name in ("console", "api", "admin", "s3_endpoint", "metrics", "engine", "signatures")
+        for name in ("console", "api", "admin", "flower", "s3_endpoint", "metrics", "mails", "engine", "signatures")
     ]
-    return "\n".join(
-        [*lines, f"  {'accounts':<12} {', '.join(stack['accounts'])} (passwords in {data / 'stack.json'})"]
-    )
+    people = f"{', '.join(stack['accounts'])} (how to sign in: {data / 'stack.json'})"
+    return "\n".join([*lines, f"  {'accounts':<12} {people}"])

@@ -139,6 +139,7 @@ def _owned(data: Path) -> Iterator[None]:
 @contextmanager
 def _site(data: Path, overrides: Mapping[str, str]) -> Iterator[Site]:
     _new_logs(places.private(data / "logs"))
+    places.private(data / "mails")
     ports = Ports(data / "ports.json", os.environ)
     sockets = places.make_sockets_dir(data)
     try:

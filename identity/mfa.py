@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import pyotp
-import qrcode
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
@@ -319,6 +318,8 @@ def _key_id() -> str:
 
 
 def _png(uri: str) -> str:
+    import qrcode  # Pillow comes with it, which parses hostile pictures: workers, who read this module too, go without
+
     picture = io.BytesIO()
     qrcode.make(uri).save(picture)
     return f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"

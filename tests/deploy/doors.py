@@ -3,6 +3,7 @@
 import http.client
 import http.server
 import json
+import os
 import re
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from devstack.ports import answers
 from tests.deploy.files import DEPLOY
 
 Nginx = tuple[str, dict[str, str]]
+NO_FLOWER = (Path("/nowhere/flower.sock"), "none")
 
 
 class Seen(http.server.BaseHTTPRequestHandler):
@@ -77,10 +79,14 @@ def free() -> int:
         return int(chosen.getsockname()[1])
 
 
-def rendered(folder: Path, ports: Ports, behind: int, tls_proxy: str) -> Path:
-    """Fill in the template as the image does, and put everything on loopback and into `folder`."""
+def rendered(folder: Path, ports: Ports, behind: int, tls_proxy: str, flower: tuple[Path, str] = NO_FLOWER) -> Path:
+    """Fill in the template as the image does, and put everything on loopback and into `folder`.
+
+    `flower` is Flower's socket and what it takes for an Authorization, without the word Basic.
+    """
     text = (DEPLOY / "nginx.conf.template").read_text()
     values = {"TLS_PROXY": tls_proxy, "QUARANTINE_BUCKET": "quarantine", "VAULT_BUCKET": "vault"}
+    values["FLOWER_LOGIN"] = flower[1]
     text = re.sub(r"\$\{([A-Z_0-9]+)\}", lambda match: values[match[1]], text)
     for old, new in {
         "/tmp/": f"{folder}/",  # noqa: S108
@@ -89,6 +95,8 @@ def rendered(folder: Path, ports: Ports, behind: int, tls_proxy: str) -> Path:
         "listen 127.0.0.1:8079": f"listen 127.0.0.1:{ports.check}",
         "web:8000": f"127.0.0.1:{behind}",
         "s3gate:8333": f"127.0.0.1:{behind}",
+        "/run/flower/flower.sock": str(flower[0]),
+        "/etc/nginx/flower.conf": str(DEPLOY / "flower.conf"),
         "/dev/stdout": str(folder / "access.log"),
         "/dev/stderr": str(folder / "error.log"),
     }.items():
@@ -102,7 +110,9 @@ def rendered(folder: Path, ports: Ports, behind: int, tls_proxy: str) -> Path:
 def running(nginx: Nginx, configuration: Path, ports: Ports) -> Iterator[None]:
     """Run nginx until the end of a `with`."""
     program, env = nginx
-    argv = (program, "-p", configuration.parent, "-c", configuration, "-g", "daemon off;")
+    # Root's nginx would become `nobody`, who reaches no socket of a test's.
+    also = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
+    argv = (program, "-p", configuration.parent, "-c", configuration, "-g", also)
     with subprocess.Popen(argv, env=env) as process:
         try:
             limit = time.monotonic() + 20

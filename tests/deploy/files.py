@@ -13,13 +13,14 @@ DEPLOY = ROOT / "deploy"
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PROCESSES = procfile.read(ROOT / "Procfile")
+# Without Flower's door: here it is nginx's, by the same rules (test_flower_door.py).
+PROCESSES = {name: line for name, line in procfile.read(ROOT / "Procfile").items() if name != "door"}
 WORKERS = ("validate", "scan", "finalize", "audit", "default")
 ONCE = ("migrate", "buckets")
 OURS = (*PROCESSES, *ONCE)
 THEIRS = ("db", "broker", "s3", "s3gate", "clamav", "freshclam", "nginx")
 
-_REFERENCE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+_REFERENCE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
 
 def environment(service: str) -> dict[str, str | None]:
@@ -35,6 +36,11 @@ def referenced() -> set[str]:
 
 def required() -> set[str]:
     """Return the variables without which Compose refuses to start anything."""
+    return {match[1] for match in _REFERENCE.finditer(TEXT) if match[2] in {":?", "?"}}
+
+
+def may_be_empty() -> set[str]:
+    """Return those of them that must be said, if only to say that there is none."""
     return {match[1] for match in _REFERENCE.finditer(TEXT) if match[2] == "?"}
 
 
@@ -42,7 +48,7 @@ def filled(service: str, given: dict[str, str]) -> dict[str, str]:
     """Return a service's environment as its process finds it. Raises KeyError where Compose would refuse."""
 
     def value(match: re.Match[str]) -> str:
-        return given.get(match[1]) or match[3] if match[2] == "-" else given[match[1]]
+        return given.get(match[1]) or match[3] if match[2] == ":-" else given[match[1]]
 
     written = environment(service)
     passed_on = {name: given[name] for name, text in written.items() if text is None and name in given}

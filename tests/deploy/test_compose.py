@@ -21,9 +21,16 @@ from tests.deploy.files import (
 )
 
 every_service = pytest.mark.parametrize("name", SERVICES)
-SECRET = re.compile(r"SECRET|PASSWORD|ACCESS_KEY|ENCRYPTION_KEY|KEK|AUTH$")
+SECRET = re.compile(r"SECRET|PASSWORD$|ACCESS_KEY|ENCRYPTION_KEY|KEK|AUTH$")
 # What compose decides itself, or another file: never the operator of this file.
-NOT_PASSED_ON = {"STATIC_ROOT", "SCANNER_BUILTIN_ALLOWED", "SCANNER_TEST_SIGNATURES", "METRICS_BIND"}
+NOT_PASSED_ON = {
+    "STATIC_ROOT",
+    "SCANNER_BUILTIN_ALLOWED",
+    "SCANNER_TEST_SIGNATURES",
+    "METRICS_BIND",
+    "MAIL_FOLDER",  # mails are sent
+    "FLOWER_URL",  # nginx is the door, on the web's own address
+}
 
 
 def test_the_services_are_those_that_we_know() -> None:
@@ -71,11 +78,13 @@ def test_only_nginx_is_published_and_by_default_on_loopback() -> None:
     assert all(port.startswith("${BIND:-127.0.0.1}:") for port in SERVICES["nginx"]["ports"])
 
 
-def test_only_nginx_and_freshclam_are_on_a_network_that_leads_outside() -> None:
+def test_a_network_that_leads_outside_is_for_one_service_that_has_a_reason() -> None:
     outside = {name for name, options in COMPOSE["networks"].items() if not (options or {}).get("internal")}
-    assert {name for name, service in SERVICES.items() if outside & set(service.get("networks", []))} == {
-        "nginx",
-        "freshclam",
+    on = {name: outside & set(service.get("networks", [])) for name, service in SERVICES.items()}
+    assert {name: networks for name, networks in on.items() if networks} == {
+        "nginx": {"outside"},  # is published
+        "freshclam": {"updates"},  # fetches signatures
+        "default": {"mail"},  # sends mails
     }
     assert all("networks" in service or service["network_mode"] == "none" for service in SERVICES.values())
 
@@ -94,7 +103,7 @@ def test_a_scaled_service_has_no_name_port_or_folder_of_its_own(name: str) -> No
 def test_no_secret_stands_in_the_file(name: str) -> None:
     for variable, value in environment(name).items():
         if SECRET.search(variable) and variable != "S3_ENCRYPTION":
-            assert value == "unused" or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value or ""), variable
+            assert value in {"unused", ""} or re.fullmatch(r"\$\{\w+:?\?[^}]+\}", value or "-"), variable
         assert not re.search(r"://[^/@]*:(?!\$\{)[^/@]*@", value or ""), variable
 
 
@@ -121,6 +130,9 @@ def test_no_credential_goes_further_than_it_must() -> None:
     assert holders("S3_ADMIN_SECRET_ACCESS_KEY") == {"buckets", "s3"}
     assert holders("POSTGRES_PASSWORD") == {"db"}
     assert holders("S3_SSE_KEK") == {"s3"}
+    assert holders("${MFA_ENCRYPTION_KEYS") == {"web", "migrate"}
+    assert holders("${EMAIL_HOST_PASSWORD") == {"default"}
+    assert holders("${FLOWER_BASIC_AUTH") == {"flower", "nginx"}
     assert not holders("DATABASE_PASSWORD") & {"beat", "flower", "buckets", "nginx"}
 
 
@@ -139,6 +151,16 @@ def test_the_start_has_an_order() -> None:
     assert needs["web"] == needs["reconcile"] == {*ONCE}  # neither needs the broker
     assert all(needs[name] == {*ONCE, "broker"} for name in WORKERS)  # nor `scan` the scanner: versions wait
     assert needs["nginx"] == {"web", "s3gate"}
+
+
+def test_flowers_socket_is_for_flower_and_nginx_alone() -> None:
+    mounts = {name: set(service.get("volumes", [])) for name, service in SERVICES.items()}
+    has_it = {name: volume for name, volumes in mounts.items() for volume in volumes if "flower-socket" in volume}
+    assert has_it == {"flower": "flower-socket:/run/flower", "nginx": "flower-socket:/run/flower:ro"}
+    # Flower opens its socket to everybody, so the folder decides: Flower's user, and nginx's group to pass through.
+    options = dict(o.split("=") for o in COMPOSE["volumes"]["flower-socket"]["driver_opts"]["o"].split(","))
+    owner, group = SERVICES["flower"]["user"].split(":")[0], SERVICES["nginx"]["user"].split(":")[1]
+    assert (options["mode"], options["uid"], options["gid"]) == ("0710", owner, group)
 
 
 def test_a_worker_is_given_time_to_end_a_scan() -> None:

@@ -35,6 +35,21 @@ REFUSED = [
     ("GET", "/vault"),
     ("GET", "/"),
 ]
+INSIDE = [
+    "/readyz",
+    "//readyz",
+    "/%72eadyz",
+    "/x/../readyz",
+    "/metrics",
+    "/metrics/",
+    "/internal/flower-auth/",
+    "/internal",
+    "//internal/flower-auth/",
+    "/%69nternal/flower-auth/",
+    "/internal%2fflower-auth/",
+    "/x/../internal/flower-auth/",
+    "/flower/../internal/flower-auth/",
+]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +101,7 @@ def test_what_ends_tls_may_say_so(door: Door) -> None:
 
 def test_what_is_for_the_inside_is_not_found_outside(door: Door) -> None:
     ports = door(NOBODY)
-    for path in ("/readyz", "//readyz", "/%72eadyz", "/x/../readyz", "/metrics", "/metrics/", "/flower", "/flower/"):
+    for path in INSIDE:
         assert ports.ask("GET", path).status == 404, path
     assert ports.ask("GET", "/healthz").status == 200
 

@@ -11,20 +11,24 @@ from typing import Any
 import pytest
 
 from devstack import demo
-from devstack.board import Board, size, table, verdict
+from devstack.board import Board, drawn, size, table, verdict
 from devstack.client import Client, Json, Refused, Ticket, s3_refusal
 from devstack.courier import Courier, Passage, stage_seconds
 from devstack.launch import StackFailed
 from devstack.samples import Conduct, Sample
 
-DETAILS = {
+DETAILS: dict[str, Any] = {
     "api": "http://127.0.0.1:1/api",
     "console": "http://127.0.0.1:1/",
     "admin": "http://127.0.0.1:1/admin/",
     "s3_endpoint": "http://127.0.0.1:2",
     "engine": "clamd",
     "signatures": "official",
-    "accounts": {"alice": {"username": "alice", "password": "secret"}},
+    "flower": "http://127.0.0.1:3/flower/",
+    "mails": "/data/mails",
+    "accounts": {
+        "admin": {"username": "admin", "password": "secret", "totp_secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"},
+    },
 }
 PAPER = Sample(name="Paper", doc_type="other", filename="paper.txt", body=b"hello", version=1)
 
@@ -185,6 +189,32 @@ def test_a_scanner_not_to_rely_on_is_named_loudly(
     assert words in capsys.readouterr().out
 
 
+def test_the_addresses_and_passwords_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    Board(errors=False).addresses(DETAILS, "/data/logs")
+    shown = capsys.readouterr().out
+    for place in ("http://127.0.0.1:1/admin/", DETAILS["flower"], "/data/mails", "admin / secret"):
+        assert place in shown
+
+
+def test_off_a_terminal_no_second_factor_is_shown_but_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Board(errors=False).invite(DETAILS["accounts"]["admin"], "/data/stack.json")
+    shown = capsys.readouterr().out
+    assert "/data/stack.json" in shown
+    assert "JBSWY3DP" not in shown
+    assert "█" not in shown
+
+
+def test_on_a_terminal_the_admins_second_factor_is_a_code_to_scan(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board(errors=False)
+    board.lively = True
+    board.invite(DETAILS["accounts"]["admin"], "/data/stack.json")
+    shown = capsys.readouterr().out
+    assert "scan this" in shown
+    uri = "otpauth://totp/Strongroom%20demo:admin?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Strongroom%20demo"
+    assert drawn(uri).splitlines()[5].strip() in shown
+    assert max(map(len, drawn(uri).splitlines())) < 80
+
+
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A demo whose stack is a stand-in; `passages` and `fails` say how it goes."""
@@ -195,7 +225,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         if going.fails:
             raise going.fails
         try:
-            yield SimpleNamespace(details=DETAILS, poll=lambda: None)
+            yield SimpleNamespace(details=DETAILS, path=data / "stack.json", poll=lambda: None)
         finally:
             going.stopped = True
 

@@ -1,11 +1,12 @@
 """What our processes are told, and what `stack.json` tells."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devstack import environment, jsonfile, keys
+from devstack import environment, jsonfile, keys, places
 from devstack.environment import Site, describe, settings
 from devstack.ports import Ports
 
@@ -54,9 +55,47 @@ def test_stack_json_tells_what_a_client_needs(site: Site) -> None:
     told = describe(site, {"web": 7}, processes=True)
     assert told["api"].endswith("/api")
     assert told["pids"] == {"web": 7}
-    assert told["accounts"].keys() == {"admin", "alice", "bob"}
-    assert told["accounts"]["alice"].keys() == {"username", "password"}
+    assert told["accounts"].keys() == {"admin", "admin2", "auditor", "alice", "bob"}
+    assert told["accounts"]["alice"].keys() == {"username", "password", "totp_secret"}
     assert {"console", "admin", "s3_endpoint", "database_url", "broker_url", "engine", "metrics"} <= told.keys()
+    assert told["flower"] == f"http://127.0.0.1:{site.ports['door']}/flower/"
+    assert told["mails"] == str(site.data / "mails")
+
+
+def test_everybody_is_enrolled_with_a_secret_of_their_own(site: Site) -> None:
+    told = describe(site, {}, processes=True)["accounts"]
+    for account in environment.accounts(site):
+        shown = told[account["username"]]
+        assert {name: account[name] for name in shown} == shown
+        assert len(base64.b32decode(account["totp_secret"])) == 20
+    assert len({account["totp_secret"] for account in told.values()}) == len(told)
+
+
+def test_there_are_two_admins_an_auditor_and_two_investors(site: Site) -> None:
+    roles = sorted(account["role"] for account in environment.accounts(site))
+    assert roles == ["admin", "admin", "auditor", "investor", "investor"]
+
+
+def test_mails_are_written_to_a_folder_of_the_stack(site: Site) -> None:
+    assert settings(site, "worker")["MAIL_FOLDER"] == str(site.data / "mails")
+    assert "mails" in places.OWN  # so that --fresh forgets them
+
+
+def test_links_lead_to_the_web_and_to_flowers_door(site: Site) -> None:
+    env = settings(site, "api")
+    assert env["PUBLIC_URL"] == f"http://127.0.0.1:{site.ports['web']}"
+    assert env["FLOWER_URL"] == f"http://{env['DOOR_BIND']}/flower/"
+
+
+def test_a_front_end_in_development_may_call_the_api(site: Site) -> None:
+    assert settings(site, "api")["CORS_ALLOWED_ORIGINS"] == "http://localhost:5173"
+
+
+def test_nobody_who_tries_the_stack_out_meets_a_rate_of_documents(site: Site) -> None:
+    env = settings(site, "api")
+    rates = {"UPLOADS_PER_HOUR", "DOWNLOADS_PER_HOUR", "INVESTOR_CALLS_PER_MINUTE", "ADMIN_CALLS_PER_MINUTE"}
+    assert {int(env[name]) for name in rates} == {1_000_000}
+    assert env["ENFORCE_INITIAL_PASSWORD_CHANGE"] == "false"
 
 
 def test_the_servers_alone_have_no_web_address(site: Site) -> None:

@@ -12,7 +12,7 @@ LINES = procfile.read(ROOT / "Procfile")
 
 def test_the_procfile_lists_every_process() -> None:
     workers = {"validate", "scan", "finalize", "audit", "default"}
-    assert set(LINES) == workers | {"web", "reconcile", "beat", "metrics", "flower"}
+    assert set(LINES) == workers | {"web", "reconcile", "beat", "metrics", "flower", "door"}
 
 
 @pytest.mark.parametrize("name", ["validate", "scan", "finalize", "audit", "default"])
@@ -26,6 +26,8 @@ def test_a_worker_serves_the_queue_of_its_name_and_is_known_by_it(name: str) -> 
 def test_flower_stands_behind_a_password_and_only_looks() -> None:
     assert "FLOWER_BASIC_AUTH:?" in LINES["flower"]
     assert "--read-only" in LINES["flower"]
+    assert "--unix-socket" in LINES["flower"]
+    assert "--url-prefix=flower" in LINES["flower"]  # where its door is
 
 
 def test_comments_are_passed_over(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ pytestmark = [
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for a stack, which is stopped afterwards."""
-    for name in ("WEB_PORT", "S3_PORT", "POSTGRES_PORT", "VALKEY_PORT", "METRICS_PORT"):
+    for name in ("WEB_PORT", "DOOR_PORT", "S3_PORT", "POSTGRES_PORT", "VALKEY_PORT", "METRICS_PORT"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path / "stack"
     stack("down", tmp_path / "stack")
@@ -55,7 +55,17 @@ def test_up_is_ready_when_it_returns_and_again_says_that_it_is_up_and_down_leave
 
     again = stack("up", data)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "already up")
-    assert "web" in stack("status", data).stdout
+    told = stack("status", data).stdout
+    assert "web" in told
+    assert details["flower"] in told
+    assert details["flower"] in first.stdout
+    assert not [
+        s
+        for account in details["accounts"].values()
+        for s in (account["password"], account["totp_secret"])
+        if s in told
+    ]
+    assert Path(details["mails"]).stat().st_mode & 0o077 == 0
 
     began = time.monotonic()
     assert stack("down", data).returncode == 0

@@ -52,7 +52,7 @@ def _people(told: dict[str, Any], stack: Path, password: str, runs: int) -> dict
     wanted = [
         {"username": name, "role": "investor", "password": password} for name in (*names["wrong"], *names["inactive"])
     ]
-    environment = {**os.environ, **json.loads((stack.parent / "environment.json").read_text())}
+    environment = {**os.environ, **json.loads((stack.parent / "environment.json").read_text()), "LOG_LEVEL": "ERROR"}
     command = [sys.executable, str(ROOT / "manage.py"), "identity", "ensure"]
     subprocess.run(command, input=json.dumps(wanted).encode(), env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     with psycopg2.connect(told["database_url"]) as connection, connection.cursor() as cursor:

@@ -23,7 +23,7 @@ from django.db import transaction
 
 from audit import actions, trail
 from audit.trail import Ref
-from identity import mail
+from identity import limits, mail
 from identity.accounts import ref
 from identity.models import ApiToken, BackupCode, MfaDevice, TokenKind, User
 
@@ -114,18 +114,23 @@ def confirm(user: User, code: str, *, token: ApiToken | None, now: datetime) -> 
     _enrol(user, now, by=ref(user))
     user.refresh_from_db(fields=["security_epoch"])  # it has just moved on
     if token is not None:
-        carry_over(token, kind=TokenKind.SESSION, mfa_at=now)
+        _carry_over(token, kind=TokenKind.SESSION, now=now)
     return codes
 
 
-def carry_over(token: ApiToken, *, kind: TokenKind | None = None, mfa_at: datetime | None = None) -> None:
-    """Let this token live on although its person's epoch has moved; all others are void and deleted."""
+def _carry_over(token: ApiToken, *, kind: TokenKind, now: datetime) -> None:
+    """Let this token live on as one of another kind although its person's epoch has moved; all others end.
+
+    Not by save(): a token that was ended meanwhile stays ended.
+    """
     token.user.refresh_from_db(fields=["security_epoch"])
-    token.epoch = token.user.security_epoch
-    if kind is not None:
-        token.kind, token.mfa_at = kind, mfa_at
-    # Not save(): a token that was ended meanwhile stays ended.
-    ApiToken.objects.filter(pk=token.pk).update(epoch=token.epoch, kind=token.kind, mfa_at=token.mfa_at)
+    mine = ApiToken.objects.filter(pk=token.pk)
+    mine.update(
+        epoch=token.user.security_epoch,
+        kind=kind,
+        mfa_at=now if kind == TokenKind.SESSION else None,
+        expiry=limits.end_of(token.user, kind, now if kind == TokenKind.ENROL else token.auth_time),
+    )
     ApiToken.objects.filter(user=token.user).exclude(pk=token.pk).delete()
 
 
@@ -154,7 +159,7 @@ def disable(token: ApiToken, *, now: datetime) -> None:
     remove(token.user)
     _record(actions.MFA_DISABLED, token.user, "Second factor disabled.", now)
     mail.to(token.user, "mfa_disabled", now=now)
-    carry_over(token, kind=TokenKind.ENROL, mfa_at=None)
+    _carry_over(token, kind=TokenKind.ENROL, now=now)
 
 
 def may_disable(user: User) -> None:

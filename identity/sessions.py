@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from audit import actions, trail
-from identity import authentication, tokens
+from identity import authentication, limits
 from identity.accounts import ref
 from identity.authentication import WrongCredentials
 from identity.models import User
@@ -88,5 +88,5 @@ def _person(note: dict[str, Any]) -> User | None:
 
 def _within(note: dict[str, Any], user: User, now: datetime) -> bool:
     age, unused = now.timestamp() - note["at"], now.timestamp() - note["seen"]
-    young, in_use = age < tokens.absolute_limit(user).total_seconds(), unused < tokens.idle_limit(user).total_seconds()
+    young, in_use = age < limits.absolute(user).total_seconds(), unused < limits.idle(user).total_seconds()
     return bool(young and in_use)

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -22,12 +21,11 @@ from knox.settings import CONSTANTS
 from rest_framework.exceptions import AuthenticationFailed
 
 from audit import actions, context, trail
-from identity import authentication, mfa
+from identity import authentication, limits, mfa
 from identity.accounts import ref
 from identity.authentication import CodeRequired, WrongCredentials
-from identity.models import ApiToken, Role, TokenKind, User
+from identity.models import ApiToken, TokenKind, User
 
-ENROL_LIVES: Final = timedelta(minutes=15)
 STEP_UP_LASTS: Final = timedelta(minutes=15)
 _TOUCH_AFTER: Final = timedelta(minutes=1)  # a write per call would be too dear
 
@@ -122,7 +120,7 @@ def sessions(user: User, *, now: datetime) -> QuerySet[ApiToken]:
     """The person's living tokens, the one used last first."""
     return (
         ApiToken.objects.filter(user=user, epoch=user.security_epoch, expiry__gt=now)
-        .filter(last_used_at__gt=now - idle_limit(user))
+        .filter(last_used_at__gt=now - limits.idle(user))
         .order_by("-last_used_at")
     )
 
@@ -135,25 +133,10 @@ def revoke(user: User, id: UUID, *, now: datetime) -> None:
         _record(actions.SESSION_REVOKED, user, "A session was ended from another.", now, session=str(id))
 
 
-def absolute_limit(user: User) -> timedelta:
-    """How long a token or session of this person may live at most (SP 800-63B-4 2.2.3)."""
-    return timedelta(
-        hours=settings.INVESTOR_SESSION_HOURS if user.role == Role.INVESTOR else settings.ADMIN_SESSION_HOURS
-    )
-
-
-def idle_limit(user: User) -> timedelta:
-    """How long it may lie unused."""
-    return timedelta(
-        minutes=settings.INVESTOR_IDLE_MINUTES if user.role == Role.INVESTOR else settings.ADMIN_IDLE_MINUTES
-    )
-
-
 def issue(user: User, *, kind: TokenKind, now: datetime, mfa_at: datetime | None = None) -> Issued:
     """Store a new token of a person who has shown what its kind asks for."""
     ApiToken.objects.filter(user=user, expiry__lte=now).delete()
-    lives = ENROL_LIVES if kind == TokenKind.ENROL else absolute_limit(user)
-    return _store(user, kind=kind, auth_time=now, mfa_at=mfa_at, expiry=now + lives, now=now)
+    return _store(user, kind=kind, auth_time=now, mfa_at=mfa_at, expiry=limits.end_of(user, kind, now), now=now)
 
 
 def _admit(user: User, factor: str, now: datetime) -> Issued:
@@ -206,7 +189,7 @@ def _living(token: bytes, now: datetime) -> ApiToken | None:
         .filter(user__is_active=True, epoch=F("user__security_epoch"))
         .first()
     )
-    if stored is None or now - stored.last_used_at >= idle_limit(stored.user):
+    if stored is None or now - stored.last_used_at >= limits.idle(stored.user):
         return None
     if now - stored.last_used_at >= _TOUCH_AFTER:
         ApiToken.objects.filter(pk=stored.pk).update(last_used_at=now)

@@ -342,6 +342,7 @@ def test_enrolling_elevates_this_token_and_ends_the_others(alice: User) -> None:
     assert len(codes) == 10
     stored = ApiToken.objects.get()
     assert (stored.pk, stored.kind, stored.mfa_at) == (mine.token.pk, "session", now)
+    assert lives(stored) == timedelta(hours=12)  # no longer the quarter of an hour for enrolling
     assert authenticate(f"Token {mine.text}") == alice
     with pytest.raises(AuthenticationFailed):
         authenticate(f"Token {other.text}")
@@ -352,6 +353,9 @@ def test_disabling_leaves_this_token_to_enrol_and_ends_the_others(alice: User) -
     other, mine = factories.token(alice), factories.token(alice)
     mfa.disable(mine.token, now=timezone.now())
     assert authenticate(f"Token {mine.text}") == alice
-    assert ApiToken.objects.get().kind == "enrol"
+    stored = ApiToken.objects.get()
+    assert stored.kind == "enrol"
+    assert stored.expiry
+    assert stored.expiry - timezone.now() <= timedelta(minutes=15)
     with pytest.raises(AuthenticationFailed):
         authenticate(f"Token {other.text}")

@@ -1,4 +1,7 @@
-"""The formats that are taken, for every document type. Nothing else is."""
+"""The formats that can be taken. Nothing else is; which document type takes which is the policy's to say.
+
+No parser is imported here: the worker and the API read this list too.
+"""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,6 +22,11 @@ class Format:
     media_type: str
     also_declared: frozenset[str] = frozenset()
     also_detected: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What reports and the policy call it: its first extension."""
+        return self.extensions[0]
 
     @property
     def detected(self) -> frozenset[str]:
@@ -56,6 +64,7 @@ FORMATS: tuple[Format, ...] = (
 )
 _BY_EXTENSION = {extension: format for format in FORMATS for extension in format.extensions}
 EXTENSIONS = tuple(sorted(_BY_EXTENSION))
+NAMES = frozenset(format.name for format in FORMATS)
 
 
 def of(filename: str) -> Format | None:

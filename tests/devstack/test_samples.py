@@ -10,7 +10,8 @@ import pytest
 
 from devstack.courier import announced
 from devstack.samples import Conduct, Sample, from_file, samples
-from pipeline.inspection import inspect, magic
+from pipeline.inspection import magic
+from pipeline.inspection.look import look
 
 SAMPLES = samples()
 # The SHA-256 of the EICAR test file, as its publisher gives it: the string itself stands nowhere.
@@ -27,8 +28,8 @@ def named(name: str) -> Sample:
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_an_honest_sample_is_what_its_extension_says(suffix: str) -> None:
     sample = SUFFIXES[suffix]
-    found = inspect(io.BytesIO(sample.body), filename=sample.filename, content_type=sample.content_type)
-    assert (found.media_type, found.reason_code) == (sample.content_type, "")
+    report = look(io.BytesIO(sample.body), filename=sample.filename, content_type=sample.content_type)
+    assert (report.media_type, report.findings) == (sample.content_type, ())
 
 
 @pytest.mark.parametrize("suffix", sorted(set(SUFFIXES) - OFFICE))

@@ -1,93 +1,96 @@
 """What a file is, is told by its content; name and declared type must agree with it."""
 
-import io
-import zipfile
-
 import pytest
 
-from pipeline import inspection
 from pipeline.inspection import formats
 from tests import factories
+from tests.inspection import makers
+from tests.inspection.looking import kinds, looked
 
-OOXML = "application/vnd.openxmlformats-officedocument"
-ELF = b"\x7fELF\x02\x01\x01" + b"\0" * 200
-MZ = b"MZ\x90\0" + b"\0" * 60 + b"PE\0\0" + b"\0" * 200
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"
-
-
-def look(body: bytes, filename: str, content_type: str = formats.GENERIC) -> inspection.Finding:
-    """Inspect a body under a name and declared type."""
-    return inspection.inspect(io.BytesIO(body), filename=filename, content_type=content_type)
-
-
-def zipped(**entries: str) -> bytes:
-    """A zip with these entries (double underscores stand for slashes and dots are as they are)."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as package:
-        for name, content in entries.items():
-            package.writestr(name, content)
-    return out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("body", "filename"),
-    [
-        (factories.PDF, "a.pdf"),
-        (factories.PDF, "A.PDF"),
-        (PNG, "a.png"),
-        (b"name,amount\nalice,1\nbob,2\n", "a.csv"),
-        ("Gr\u00fc\u00dfe aus M\u00fcnchen\n".encode(), "a.txt"),
-        (b"II*\0\x08\0\0\0\0\0", "a.tiff"),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0", "a.jpeg"),
-    ],
-)
-def test_a_file_that_is_what_it_says_is_accepted(body: bytes, filename: str) -> None:
-    assert look(body, filename).accepted
+EXAMPLES = {
+    "pdf": makers.pdf(),
+    "docx": makers.zipped(makers.office("docx")),
+    "xlsx": makers.zipped(makers.office("xlsx")),
+    "pptx": makers.zipped(makers.office("pptx")),
+    "odt": makers.odf(makers.open_document()),
+    "ods": makers.odf(makers.open_document(kind="spreadsheet")),
+    "odp": makers.odf(makers.open_document(kind="presentation")),
+    "doc": makers.doc(),
+    "xls": makers.xls(),
+    "ppt": makers.ppt(),
+    "csv": b"name,amount\nalice,1\nbob,2\n",
+    "txt": "Gr\u00fc\u00dfe aus M\u00fcnchen\n".encode(),
+    "png": makers.picture("PNG"),
+    "jpg": makers.picture("JPEG"),
+    "jpeg": makers.picture("JPEG"),
+    "tif": makers.picture("TIFF"),
+    "tiff": makers.picture("TIFF"),
+}
 
 
-@pytest.mark.parametrize("body", [ELF, MZ, b"#!/bin/sh\nrm -rf /\n", PNG, b"<html><script>x</script></html>"])
-def test_anything_else_under_the_name_of_a_pdf_is_a_mismatch(body: bytes) -> None:
-    assert look(body, "report.pdf").reason_code == "type_mismatch"
+@pytest.mark.parametrize("extension", sorted(EXAMPLES))
+def test_a_file_that_is_what_it_says_has_no_finding(extension: str) -> None:
+    said = formats.of(f"a.{extension}")
+    assert said is not None
+    for filename in (f"a.{extension}", f"A.{extension.upper()}"):
+        report = looked(EXAMPLES[extension], filename)
+        assert (report.findings, report.format, report.media_type) == ((), said.name, said.media_type)
+
+
+def test_every_format_that_can_be_taken_has_an_example_here() -> None:
+    assert set(EXAMPLES) == set(formats.EXTENSIONS)
+
+
+def test_the_example_of_the_other_tests_is_in_order() -> None:
+    assert kinds(factories.PDF, "a.pdf") == set()
+
+
+@pytest.mark.parametrize("content", sorted(EXAMPLES))
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_one_format_under_the_name_of_another_is_a_mismatch(content: str, name: str) -> None:
+    same = formats.of(f"a.{content}") is formats.of(f"a.{name}") or {content, name} == {"csv", "txt"}
+    assert ("type_mismatch" in kinds(EXAMPLES[content], f"a.{name}")) is not same
 
 
 def test_an_empty_file_is_empty() -> None:
-    assert look(b"", "a.pdf").reason_code == "empty"
+    assert kinds(b"", "a.pdf") == {"empty"}
 
 
-@pytest.mark.parametrize("filename", ["a.exe", "a.zip", "a.html", "a.svg", "a", "a.pdf.js", ".pdf"])
+@pytest.mark.parametrize("filename", ["a.exe", "a.zip", "a.html", "a.svg", "a", "a.pdf.js", ".pdf", "a.docm", "a.rtf"])
 def test_an_extension_that_is_not_on_the_list_is_not_taken(filename: str) -> None:
-    assert look(factories.PDF, filename).reason_code == "type_not_allowed"
+    report = looked(factories.PDF, filename)
+    assert report.kinds == {"type_not_allowed"}
+    assert report.format == ""
 
 
 def test_a_declared_type_that_says_otherwise_is_a_mismatch() -> None:
-    assert look(factories.PDF, "a.pdf", "text/html").reason_code == "type_mismatch"
-    assert look(factories.PDF, "a.pdf", "application/pdf").accepted
+    assert kinds(factories.PDF, "a.pdf", "text/html") == {"type_mismatch"}
+    assert kinds(factories.PDF, "a.pdf", "application/pdf; charset=binary") == set()
+
+
+def test_a_file_is_looked_at_even_where_its_name_lies() -> None:
+    assert kinds(makers.pdf(catalog=b"/OpenAction<</S/JavaScript/JS(app.alert(1))>>"), "a.docx") == {
+        "type_mismatch",
+        "javascript",
+    }
 
 
 def test_a_zip_that_only_smells_of_word_is_not_a_docx() -> None:
-    assert look(zipped(**{"word/x": "x"}), "a.docx").reason_code == "type_mismatch"
-    rels = '<Relationships><Relationship Type="http://x/officeDocument" Target="word/evil.exe"/></Relationships>'
-    types = '<Types><Override PartName="/word/evil.exe" ContentType="application/x-msdownload"/></Types>'
-    fake = zipped(**{"_rels/.rels": rels, "[Content_Types].xml": types, "word/evil.exe": "MZ"})
-    assert look(fake, "a.docx").reason_code == "type_mismatch"
+    assert kinds(makers.zipped({"word/x": b"x"}), "a.docx") == {"type_mismatch"}
+    rels = makers.relationships(("officeDocument", "word/evil.exe", False))
+    types = makers.content_types({"word/evil.exe": "application/x-msdownload"})
+    fake = {"_rels/.rels": rels, "[Content_Types].xml": types, "word/evil.exe": makers.PE}
+    assert "type_mismatch" in kinds(makers.zipped(fake), "a.docx")
 
 
-def test_a_macro_document_under_a_plain_name_is_a_mismatch() -> None:
-    rels = '<Relationships><Relationship Type="http://x/officeDocument" Target="word/document.xml"/></Relationships>'
-    types = (
-        '<Types><Override PartName="/word/document.xml" '
-        'ContentType="application/vnd.ms-word.document.macroEnabled.main+xml"/></Types>'
-    )
-    docm = zipped(**{"_rels/.rels": rels, "[Content_Types].xml": types, "word/document.xml": "<x/>"})
-    assert look(docm, "a.docx").reason_code == "type_mismatch"
-
-
-def test_damaged_containers_are_a_mismatch_not_a_crash() -> None:
-    whole = zipped(**{"mimetype": "application/vnd.oasis.opendocument.text"})
-    for body in (
-        whole[: len(whole) // 2],
-        b"PK\x03\x04" + b"\0" * 100,
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
-    ):
-        for filename in ("a.docx", "a.odt", "a.doc"):
-            assert look(body, filename).reason_code == "type_mismatch"
+@pytest.mark.parametrize(
+    ("extension", "body"),
+    [
+        ("docx", EXAMPLES["docx"][:-30]),
+        ("odt", b"PK\x03\x04" + b"\0" * 100),
+        ("doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600),
+        ("xls", EXAMPLES["xls"][:2000]),
+    ],
+)
+def test_a_broken_container_is_damaged_and_not_a_mismatch(extension: str, body: bytes) -> None:
+    assert kinds(body, f"a.{extension}") == {"damaged"}

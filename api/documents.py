@@ -30,6 +30,9 @@ class VersionOutput(serializers.Serializer[DocumentVersion]):
     status = serializers.CharField()
     reason_code = serializers.SerializerMethodField()
     reason = serializers.SerializerMethodField()
+    flags = serializers.ListField(
+        child=serializers.CharField(), help_text="What was found in it that the policy lets pass, such as javascript."
+    )
     filename = serializers.CharField()
     content_type = serializers.SerializerMethodField()
     size = serializers.IntegerField()
@@ -44,12 +47,13 @@ class VersionOutput(serializers.Serializer[DocumentVersion]):
     status_at = serializers.DateTimeField()
 
     def get_reason_code(self, version: DocumentVersion) -> str | None:
-        """Why it ended, as a slug; `stuck` while it stands; null otherwise."""
-        return version.reason_code or ("stuck" if version.stuck_reason else None)
+        """Why it ended, as a slug; `stuck` or `waiting` while it stands; null otherwise."""
+        standing = "stuck" if version.stuck_reason else "waiting" if version.waits_for else None
+        return version.reason_code or standing
 
     def get_reason(self, version: DocumentVersion) -> str | None:
         """The same in words, with what to do next."""
-        return version.reason or version.stuck_reason or None
+        return version.reason or version.stuck_reason or version.waits_for or None
 
     def get_content_type(self, version: DocumentVersion) -> str:
         """What the file was found to be; until then what was declared."""

@@ -6,6 +6,7 @@ are still taken, and versions go on when it is back.
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -13,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from pipeline import scanner, storage
+from pipeline import sandbox, scanner, storage
 from pipeline.faults import FAULTS
 from workers import broker
 
@@ -36,8 +37,29 @@ def _broker() -> dict[str, Any]:
 
 
 def _scanner() -> dict[str, Any]:
-    engine = scanner.check()
-    return {"engine": engine.name, "version": engine.version, "signatures": engine.signatures}
+    standing = scanner.check()
+    engine = standing.engine
+    return {
+        "engine": engine.name,
+        "version": engine.version,
+        "signatures": engine.signatures,
+        "answering": standing.answering,
+        "addresses": standing.addresses,
+    }
+
+
+@cache
+def _walls() -> sandbox.Containment:
+    """What this machine gives, asked for once: a zygote is started for it."""
+    try:
+        return sandbox.walls()
+    finally:
+        sandbox.close()
+
+
+def _sandbox() -> dict[str, Any]:
+    """Files are examined in any case; a wall that this machine does not give is named."""
+    return {"contained": _walls().whole, "missing": _walls().missing()}
 
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -45,6 +67,7 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "s3": _s3,
     "broker": _broker,
     "scanner": _scanner,
+    "sandbox": _sandbox,
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from pipeline import clamav, policy, rules
+
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
@@ -39,6 +41,36 @@ def stand_in_is_allowed(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
+def scanners_have_addresses(**_: Any) -> list[CheckMessage]:
+    """A mistyped address is a clamd that never answers, which looks like one that is down."""
+    return [
+        Error(
+            f"{address!r} is not an address of clamd.",
+            hint="In CLAMD_ADDRESSES (or CLAMD_ADDRESS) write unix:///path or tcp://host:port.",
+            id="strongroom.E012",
+        )
+        for address in clamav.addresses()
+        if not clamav.is_address(address)
+    ]
+
+
+@register(Tags.security)
+def rules_compile(**_: Any) -> list[CheckMessage]:
+    """Without its rules the second engine scans nothing, and every version waits for them."""
+    try:
+        rules.current()
+    except rules.Unsound as unsound:
+        return [
+            Error(
+                f"The rules of YARA_RULES cannot be used: {unsound}",
+                hint="Mend them, or leave YARA_RULES empty to scan without rules of your own.",
+                id="strongroom.E011",
+            )
+        ]
+    return []
+
+
+@register(Tags.security)
 def audit_keys_are_keys(**_: Any) -> list[CheckMessage]:
     """Each key is url-safe base64 of 32 bytes; a bad one must not be found out at the first event."""
     if all(_is_key(key) for key in settings.AUDIT_ENCRYPTION_KEYS):
@@ -50,6 +82,16 @@ def audit_keys_are_keys(**_: Any) -> list[CheckMessage]:
             id="strongroom.E005",
         )
     ]
+
+
+@register(Tags.security)
+def policy_is_sound(**_: Any) -> list[CheckMessage]:
+    """A mistake in the policy must stop the start, not an upload."""
+    try:
+        policy.load()
+    except policy.Unsound as error:
+        return [Error(f"The policy cannot be used: {error}", hint="See POLICY_FILE.", id="strongroom.E010")]
+    return []
 
 
 @register(Tags.security)

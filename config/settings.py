@@ -232,14 +232,17 @@ UPLOAD_MAX_BYTES: int = env.int(
 )
 UPLOAD_WINDOW_SECONDS: int = env.int("UPLOAD_WINDOW_SECONDS", 300, validate=validate.Range(min=1))
 EXPIRE_GRACE_SECONDS: int = env.int("EXPIRE_GRACE_SECONDS", 900, validate=validate.Range(min=0))
+POLICY_FILE: str = env.str("POLICY_FILE", "")  # empty: pipeline/policy.toml
 DOWNLOAD_SECONDS: int = env.int("DOWNLOAD_SECONDS", 300, validate=validate.Range(1, 300))
 
 # --- Scanner -----------------------------------------------------------------------------------
 SCANNER: str = env.str("SCANNER", "clamd", validate=validate.OneOf(["clamd", "builtin"]))
 SCANNER_BUILTIN_ALLOWED: bool = env.bool("SCANNER_BUILTIN_ALLOWED", False)
-CLAMD_ADDRESS: str = env.str("CLAMD_ADDRESS", "unix:///run/clamav/clamd.sock")
+CLAMD_ADDRESSES: list[str] = env.list("CLAMD_ADDRESSES", [], subcast=str.strip)
+CLAMD_ADDRESS: str = env.str("CLAMD_ADDRESS", "unix:///run/clamav/clamd.sock")  # where CLAMD_ADDRESSES is empty
 SCANNER_TEST_SIGNATURES: bool = env.bool("SCANNER_TEST_SIGNATURES", False)
 SCANNER_MAX_AGE_DAYS: int = env.int("SCANNER_MAX_AGE_DAYS", 3, validate=validate.Range(min=1))
+YARA_RULES: str = env.str("YARA_RULES", "")  # a folder; empty: no rules of our own
 
 # --- Audit -------------------------------------------------------------------------------------
 AUDIT_ENCRYPTION_KEYS: list[str] = env.list("AUDIT_ENCRYPTION_KEYS", validate=filled)

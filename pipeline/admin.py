@@ -22,7 +22,7 @@ class DocumentAdmin(LookOnly):
 class VersionAdmin(LookOnly):
     """Newest first; what stands still says why."""
 
-    list_display = ("id", "document", "status", "number", "reason_code", "stuck_reason", "size", "created_at")
+    list_display = ("id", "document", "status", "number", "reason_code", "flags", "stuck_reason", "size", "created_at")
     list_filter = ("status",)
     list_select_related = ("document",)
     search_fields = ("=id", "=document__id", "=sha256")
@@ -34,7 +34,9 @@ class VersionAdmin(LookOnly):
 class ScanAdmin(LookOnly):
     """Newest first."""
 
-    list_display = ("id", "version", "verdict", "signature", "engine", "engine_version", "signatures", "at")
+    list_display = (
+        *("id", "version", "verdict", "signature", "engine", "engine_version", "signatures", "signatures_dated", "at"),
+    )
     list_filter = ("verdict", "engine")
     list_select_related = ("version",)
     search_fields = ("=version__id",)

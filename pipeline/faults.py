@@ -2,11 +2,12 @@
 
 from django.db import InterfaceError, OperationalError
 
-from pipeline import scanner, storage
+from pipeline import sandbox, scanner, storage
 
 FAULTS: tuple[type[Exception], ...] = (
     *storage.FAULTS,
     scanner.Unavailable,
+    sandbox.Unavailable,
     OperationalError,
     InterfaceError,
 )

@@ -14,7 +14,8 @@ twice, late, by two workers at once, or again after a crash, and has three parag
   move   `_move`: one conditional UPDATE and its audit event, in one transaction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
@@ -28,8 +29,9 @@ from django.utils import timezone
 
 from audit import actions, trail
 from audit.trail import Ref
-from pipeline import claims, inspection, reasons, scanner, storage
+from pipeline import claims, policy, reasons, sandbox, scanner, storage
 from pipeline.faults import FAULTS
+from pipeline.inspection import findings
 from pipeline.models import TIDIED, Document, DocumentVersion, Scan, Status
 
 if TYPE_CHECKING:
@@ -48,7 +50,16 @@ ARROWS: Final[dict[Status, frozenset[Status]]] = {
 }
 MOST_DEATHS = 6
 NUDGE_AGAIN = timedelta(seconds=10)
-SMALLEST_SCANNABLE = 6  # clamd answers OK to anything shorter, without looking
+# Findings whose content clamd does not see by itself: whatever the policy says of them, it is streamed too.
+PACKED: Final = frozenset({findings.ATTACHMENT, findings.EMBEDDED_OLE})
+
+# What a version stands and waits for; faults of the database cannot be noted in it.
+WAITS: Final[dict[type[Exception], str]] = {
+    scanner.Stale: "The scanner's signatures are out of date. The check goes on when they are fresh.",
+    scanner.Unavailable: "The scanner is away. The check goes on when it is back.",
+    sandbox.Unavailable: "The place where files are examined is away. The check goes on when it is back.",
+    **dict.fromkeys(storage.FAULTS, "The storage is away. The check goes on when it is back."),
+}
 
 Step = Callable[[DocumentVersion], DocumentVersion | None]
 
@@ -175,8 +186,9 @@ def _attempted(step: Step, version: DocumentVersion) -> DocumentVersion | None:
         moved = step(version)
     except storage.Gone:
         _stick(version, "The bytes are gone from quarantine. The file must be sent again.")
-    except FAULTS:
+    except FAULTS as fault:
         _attempt(version, -1)
+        _wait_for(version, fault)
         raise
     if moved is None:
         _attempt(version, -1)
@@ -188,12 +200,17 @@ def validate(version: DocumentVersion) -> DocumentVersion | None:
     """RECEIVED -> VALIDATED or REJECTED: hash the bytes and see what they really are."""
     with storage.spooled(version) as spooled:
         reason_code = _announced(version, spooled)
-        finding = inspection.inspect(spooled.file, filename=version.filename, content_type=version.content_type)
+        report = sandbox.inspect(
+            spooled.file, filename=version.filename, content_type=version.content_type, size=spooled.size
+        )
+    rules = policy.load()
+    judgement = rules.judge(report, doc_type=version.document.doc_type, size=spooled.size)
 
-    found = {"sha256": spooled.sha256, "media_type": finding.media_type}
-    facts = {**found, "size": spooled.size}
-    changes: dict[str, Any] = {**found, "validated_at": timezone.now()}
-    if code := reason_code or finding.reason_code:
+    found = {"sha256": spooled.sha256, "media_type": report.media_type}
+    judged = {"found": sorted(report.kinds), "flags": list(judgement.flags), "policy_sha256": rules.digest}
+    facts = {**found, **judged, "size": spooled.size}
+    changes: dict[str, Any] = {**found, **judged, "validated_at": timezone.now()}
+    if code := reason_code or judgement.reason_code:
         return _end(version, Status.REJECTED, actions.VERSION_REJECTED, code, facts, **changes)
     return _move(version, Status.VALIDATED, actions.VERSION_VALIDATED, facts=facts, **changes)
 
@@ -204,7 +221,7 @@ def _announced(version: DocumentVersion, spooled: storage.Spooled) -> str:
         return reasons.SIZE_MISMATCH
     if version.declared_sha256 and version.declared_sha256 != spooled.sha256:
         return reasons.HASH_MISMATCH
-    if spooled.size < SMALLEST_SCANNABLE:
+    if spooled.size < scanner.SMALLEST:
         return reasons.UNSCANNABLE
     return ""
 
@@ -212,7 +229,14 @@ def _announced(version: DocumentVersion, spooled: storage.Spooled) -> str:
 @_turn(Status.VALIDATED)
 def scan(version: DocumentVersion) -> DocumentVersion | None:
     """VALIDATED -> CLEAN, INFECTED or REJECTED: stream the pinned bytes through the scanner."""
-    verdict = scanner.scan(storage.stream(version), size=version.size, sha256=version.sha256)
+    with _parts(version) as parts:
+        verdict = scanner.scan(
+            storage.stream(version),
+            size=version.size,
+            sha256=version.sha256,
+            parts=parts,
+            policy_sha256=version.policy_sha256,
+        )
 
     with transaction.atomic():
         moved = _judge(version, verdict)
@@ -221,13 +245,26 @@ def scan(version: DocumentVersion) -> DocumentVersion | None:
     return moved
 
 
+@contextmanager
+def _parts(version: DocumentVersion) -> Iterator[scanner.Parts]:
+    """What is packed inside and that an engine does not see by itself; most documents have nothing of the kind."""
+    if not (scanner.unpacks_nothing() or PACKED & set(version.found)):
+        yield ()
+        return
+    with storage.spooled(version) as spooled:
+        yield lambda: sandbox.parts(spooled.file, size=spooled.size)
+
+
 def _judge(version: DocumentVersion, verdict: scanner.Verdict) -> DocumentVersion | None:
     facts = {
         "engine": verdict.engine.name,
         "engine_version": verdict.engine.version,
         "signatures": verdict.engine.signatures,
+        "rules": verdict.rules_sha256,
+        "config": verdict.config_sha256,
         "sha256": verdict.sha256,
         "size": verdict.size,
+        "parts": verdict.parts,
         **({"found": verdict.signature} if verdict.signature else {}),
     }
     at: dict[str, Any] = {"scanned_at": timezone.now()}
@@ -244,6 +281,8 @@ def _keep(version: DocumentVersion, verdict: scanner.Verdict) -> None:
         engine=verdict.engine.name,
         engine_version=verdict.engine.version,
         signatures=verdict.engine.signatures,
+        signatures_dated=verdict.engine.dated,
+        config_sha256=verdict.config_sha256,
         scanned_bytes=verdict.size,
         sha256=verdict.sha256,
         verdict=verdict.code,
@@ -333,6 +372,13 @@ def _attempt(version: DocumentVersion, change: int) -> None:
     same.filter(attempts__gte=-change).update(attempts=F("attempts") + change)
 
 
+def _wait_for(version: DocumentVersion, fault: Exception) -> None:
+    """Say what the version waits for, so that nobody takes it for lost; it goes on by itself."""
+    why = next((words for kind, words in WAITS.items() if isinstance(fault, kind)), "")
+    if why and why != version.waits_for:
+        DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(waits_for=why)
+
+
 def _stick(version: DocumentVersion, why: str) -> None:
     with transaction.atomic():
         stuck = DocumentVersion.objects.filter(pk=version.pk, status=version.status, stuck_reason="").update(
@@ -378,7 +424,7 @@ def _move(
     if to not in ARROWS[Status(version.status)]:
         raise ValueError(f"{version.status} -> {to} is not an arrow")
     now = timezone.now()
-    changes |= {"status": to, "status_at": now, "due_at": now + NUDGE_AGAIN, "attempts": 0}
+    changes |= {"status": to, "status_at": now, "due_at": now + NUDGE_AGAIN, "attempts": 0, "waits_for": ""}
     with transaction.atomic():
         moved = DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(**changes)
         if not moved:

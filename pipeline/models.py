@@ -136,6 +136,9 @@ class DocumentVersion(models.Model):
     validated_at = models.DateTimeField(null=True, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     media_type = models.CharField(max_length=127, blank=True, help_text="What the file really is.")
+    found = models.JSONField(default=list, blank=True, help_text="Kinds of what inspection has found.")
+    flags = models.JSONField(default=list, blank=True, help_text="Findings that the policy lets pass, but names.")
+    policy_sha256 = models.CharField(max_length=64, blank=True, help_text="The policy that judged it.")
     scanned_at = models.DateTimeField(null=True, blank=True)
 
     # Where it came to rest.
@@ -148,6 +151,7 @@ class DocumentVersion(models.Model):
     # How the work on it goes.
     due_at = models.DateTimeField(db_default=Now(), help_text="When to nudge it next.")
     attempts = models.PositiveSmallIntegerField(default=0)
+    waits_for = models.CharField(max_length=200, blank=True, help_text="What it waits for; it goes on by itself.")
     stuck_reason = models.CharField(max_length=500, blank=True)
     tidied_at = models.DateTimeField(
         null=True, blank=True, help_text="When quarantine was found empty after the policy's end."
@@ -224,7 +228,8 @@ class Scan(models.Model):
     engine = models.CharField(max_length=32)
     engine_version = models.CharField(max_length=64)
     signatures = models.CharField(max_length=128, help_text="Version and date of the database.")
-    config_sha256 = models.CharField(max_length=64, blank=True)
+    signatures_dated = models.DateTimeField(null=True, blank=True)
+    config_sha256 = models.CharField(max_length=64, blank=True, help_text="Of everything of ours that decides.")
     scanned_bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     verdict = models.CharField(max_length=16)

@@ -3,6 +3,7 @@
 Every setting that differs from Celery's default has its reason. Ids only, as keyword arguments, JSON.
 """
 
+import contextlib
 from typing import Any
 
 from celery import Celery, signals
@@ -11,6 +12,7 @@ from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu import Queue
 
+from pipeline import sandbox
 from workers import logs  # noqa: F401  (connects its receivers, in whoever sends or works)
 
 QUEUES = ("validate", "scan", "finalize", "audit", "default")
@@ -74,3 +76,11 @@ def _keep_our_logging(**_: Any) -> None:
 @signals.task_postrun.connect
 def _check_connections(**_: Any) -> None:
     close_old_connections()
+
+
+@signals.worker_process_init.connect
+def _start_the_sandbox(**_: Any) -> None:
+    """Where files are examined; with the first file it would cost that file a second."""
+    if {"validate", "scan"} & set(app.amqp.queues.consume_from):
+        with contextlib.suppress(sandbox.Unavailable):  # each file that needs it says so
+            sandbox.warm()

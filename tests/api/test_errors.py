@@ -59,7 +59,7 @@ def test_healthz_and_readyz_name_every_dependency(db: None) -> None:
     assert APIClient().get("/healthz").json() == {"status": "alive"}
     said = APIClient().get("/readyz").json()
     assert said["status"] == "ready"
-    assert set(said["checks"]) == {"database", "s3", "broker", "scanner"}
+    assert set(said["checks"]) == {"database", "s3", "broker", "scanner", "sandbox"}
 
 
 def test_the_schema_is_openapi_3_1_for_those_signed_in(api: APIClient) -> None:

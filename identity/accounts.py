@@ -4,6 +4,7 @@ An account, its investor's profile and the event that tells of it are one transa
 address of a person stands in clear in the log: events name users by their id.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit import actions, trail
+from audit.leaf import JSON
 from audit.trail import Ref
 from identity import mail
 from identity.models import InvestorProfile, Role, User
@@ -50,12 +52,11 @@ def create(
     set_password(user, password)
     save(user)
     give_profile(user)
-    trail.record(
+    record(
         actions.USER_CREATED,
-        actor=actor,
-        object=ref(user),
-        subject=ref(user),
-        details=f"Account made with the role {user.role}.",
+        user,
+        f"Account made with the role {user.role}.",
+        by=actor,
         facts={"role": str(user.role)},
         private={"username": user.username, "email": user.email},
         now=now,
@@ -102,14 +103,7 @@ def ensure(
         user.refresh_from_db(fields=["security_epoch"])
         give_profile(user)
     for action, details in changed:
-        trail.record(
-            action,
-            actor=SYSTEM,
-            object=ref(user),
-            subject=ref(user),
-            details=details,
-            now=moment,
-        )
+        record(action, user, details, by=SYSTEM, now=moment)
         mail.to(user, action.replace(".", "_"), address=old_address, now=moment)
     return user
 
@@ -117,6 +111,31 @@ def ensure(
 def ref(user: User) -> Ref:
     """How the log names a user."""
     return Ref("user", str(user.pk))
+
+
+def record(
+    action: str,
+    user: User,
+    details: str,
+    *,
+    now: datetime | None,
+    by: Ref | None = None,
+    outcome: str = "success",
+    facts: Mapping[str, JSON] = {},
+    private: Mapping[str, JSON] | None = None,
+) -> None:
+    """Record what was done to a person's account, by themselves unless `by` says by whom."""
+    trail.record(
+        action,
+        actor=by or ref(user),
+        object=ref(user),
+        subject=ref(user),
+        outcome=outcome,
+        details=details,
+        facts=facts,
+        private=private,
+        now=now,
+    )
 
 
 def set_password(user: User, password: str | None) -> None:

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from audit import actions, trail
+from audit import actions
 from audit.trail import Ref
 from identity import accounts, lockout, mail, mfa, tokens, two_people
 from identity.accounts import ref
@@ -229,12 +229,5 @@ def _tell(action: str, by: User | Ref, user: User, details: str, reason: str, no
 
 
 def _record(action: str, by: User | Ref, user: User, details: str, now: datetime, *, reason: str = "") -> None:
-    trail.record(
-        action,
-        actor=by if isinstance(by, Ref) else ref(by),
-        object=ref(user),
-        subject=ref(user),
-        details=details,
-        private={"reason": reason} if reason else None,
-        now=now,
-    )
+    actor = by if isinstance(by, Ref) else ref(by)
+    accounts.record(action, user, details, by=actor, private={"reason": reason} if reason else None, now=now)

@@ -17,7 +17,7 @@ from django.db.models import Q
 from audit import actions, trail
 from audit.trail import Ref
 from identity import lockout, mail, mfa
-from identity.accounts import ref
+from identity.accounts import record, ref
 from identity.lockout import TooManyAttempts as TooManyAttempts
 from identity.models import ApiToken, Role, User
 
@@ -111,16 +111,9 @@ def signed_in(user: User, *, factor: str, door: str, now: datetime) -> None:
     """
     User.objects.filter(pk=user.pk).update(last_login=now)
     if factor != "none":
-        lockout.forgive(lockout.sign_in(user.username, user)[:2], now=now)
-    trail.record(
-        actions.AUTH_SIGNED_IN,
-        actor=ref(user),
-        object=ref(user),
-        subject=ref(user),
-        details=f"Signed in with a password and {_words(factor)}.",
-        facts={"method": "password", "factor": factor, "door": door},
-        now=now,
-    )
+        lockout.forgive(lockout.sign_in(user.username, user), now=now)
+    facts = {"method": "password", "factor": factor, "door": door}
+    record(actions.AUTH_SIGNED_IN, user, f"Signed in with a password and {_words(factor)}.", facts=facts, now=now)
 
 
 def _words(factor: str) -> str:

@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit import actions, trail
+from audit import actions
 from identity import roles, sessions
-from identity.accounts import ref
+from identity.accounts import record
 from identity.models import User
 from identity.session_store import row_key
 
@@ -63,12 +63,5 @@ def _record_entry(request: HttpRequest, admin: User, now: datetime) -> bool:
         return row is not None
     request.session[_ENTERED] = True
     request.session.save()
-    trail.record(
-        actions.FLOWER_ENTERED,
-        actor=ref(admin),
-        object=ref(admin),
-        subject=ref(admin),
-        details="Looked at workers, queues and tasks in Flower.",
-        now=now,
-    )
+    record(actions.FLOWER_ENTERED, admin, "Looked at workers, queues and tasks in Flower.", now=now)
     return True

@@ -24,8 +24,8 @@ from django.db import transaction
 from audit import actions, trail
 from audit.trail import Ref
 from identity import limits, mail
-from identity.accounts import ref
-from identity.models import ApiToken, BackupCode, MfaDevice, TokenKind, User
+from identity.accounts import record, ref
+from identity.models import ApiToken, BackupCode, MfaDevice, Role, TokenKind, User
 
 STEP_SECONDS: Final = 30
 SETUP_LIVES: Final = timedelta(minutes=10)
@@ -90,7 +90,7 @@ def setup(user: User, *, now: datetime) -> Setup:
         raise AlreadyEnrolled
     secret = pyotp.random_base32(_SECRET_LENGTH)
     MfaDevice.objects.update_or_create(user=user, defaults={**_sealed(user, secret), "setup_at": now, "last_step": -1})
-    _record(actions.MFA_SETUP_STARTED, user, "Setting up a second factor began.", now)
+    record(actions.MFA_SETUP_STARTED, user, "Setting up a second factor began.", now=now)
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=settings.MFA_ISSUER)
     return Setup(secret, uri, _png(uri))
 
@@ -118,22 +118,6 @@ def confirm(user: User, code: str, *, token: ApiToken | None, now: datetime) -> 
     return codes
 
 
-def _carry_over(token: ApiToken, *, kind: TokenKind, now: datetime) -> None:
-    """Let this token live on as one of another kind although its person's epoch has moved; all others end.
-
-    Not by save(): a token that was ended meanwhile stays ended.
-    """
-    token.user.refresh_from_db(fields=["security_epoch"])
-    mine = ApiToken.objects.filter(pk=token.pk)
-    mine.update(
-        epoch=token.user.security_epoch,
-        kind=kind,
-        mfa_at=now if kind == TokenKind.SESSION else None,
-        expiry=limits.end_of(token.user, kind, now if kind == TokenKind.ENROL else token.auth_time),
-    )
-    ApiToken.objects.filter(user=token.user).exclude(pk=token.pk).delete()
-
-
 def accepts(user: User, code: str, *, now: datetime) -> str | None:
     """Spend a code of an enrolled person: "totp", "backup_code", or None for one that is not good.
 
@@ -157,14 +141,14 @@ def disable(token: ApiToken, *, now: datetime) -> None:
     _lock_person(token.user)
     may_disable(token.user)
     remove(token.user)
-    _record(actions.MFA_DISABLED, token.user, "Second factor disabled.", now)
+    record(actions.MFA_DISABLED, token.user, "Second factor disabled.", now=now)
     mail.to(token.user, "mfa_disabled", now=now)
     _carry_over(token, kind=TokenKind.ENROL, now=now)
 
 
 def may_disable(user: User) -> None:
     """Raise Mandatory or NotEnrolled where `disable` would."""
-    if user.role != "investor":
+    if user.role != Role.INVESTOR:
         raise Mandatory
     if not enrolled(user):
         raise NotEnrolled
@@ -175,7 +159,7 @@ def renew_backup_codes(user: User, *, now: datetime) -> list[str]:
     """Ten new backup codes, to be shown once; the old ones are dead. Call it after a code was checked."""
     _lock_person(user)
     codes = _new_codes(user)
-    _record(actions.BACKUP_CODES_RENEWED, user, "Ten new backup codes.", now)
+    record(actions.BACKUP_CODES_RENEWED, user, "Ten new backup codes.", now=now)
     mail.to(user, "backup_codes_renewed", now=now)
     return codes
 
@@ -210,7 +194,7 @@ def lock(user: User, *, now: datetime) -> None:
     """Put the second factor out of use until an admin unlocks it: too many wrong codes (SP 800-63B-4 3.2.2)."""
     with transaction.atomic(durable=True):
         if MfaDevice.objects.filter(user=user, disabled_at=None).update(disabled_at=now):
-            _record(actions.MFA_LOCKED, user, "Second factor locked after too many wrong codes.", now)
+            record(actions.MFA_LOCKED, user, "Second factor locked after too many wrong codes.", now=now)
             mail.to(user, "mfa_locked", now=now)
 
 
@@ -250,9 +234,25 @@ def _lock_person(user: User) -> None:
     User.objects.select_for_update().get(pk=user.pk)
 
 
+def _carry_over(token: ApiToken, *, kind: TokenKind, now: datetime) -> None:
+    """Let this token live on as one of another kind although its person's epoch has moved; all others end.
+
+    Not by save(): a token that was ended meanwhile stays ended.
+    """
+    token.user.refresh_from_db(fields=["security_epoch"])
+    mine = ApiToken.objects.filter(pk=token.pk)
+    mine.update(
+        epoch=token.user.security_epoch,
+        kind=kind,
+        mfa_at=now if kind == TokenKind.SESSION else None,
+        expiry=limits.end_of(token.user, kind, now if kind == TokenKind.ENROL else token.auth_time),
+    )
+    ApiToken.objects.filter(user=token.user).exclude(pk=token.pk).delete()
+
+
 def _enrol(user: User, now: datetime, *, by: Ref) -> None:
     MfaDevice.objects.filter(user=user).update(confirmed_at=now, disabled_at=None)
-    _record(actions.MFA_ENROLLED, user, "Second factor enrolled.", now, by=by)
+    record(actions.MFA_ENROLLED, user, "Second factor enrolled.", by=by, now=now)
     mail.to(user, "mfa_enrolled", now=now)
 
 
@@ -261,10 +261,9 @@ def _spend(device: MfaDevice, code: str, now: datetime) -> bool:
     typed = "".join(code.split())
     if not (len(typed) == 6 and typed.isascii() and typed.isdigit()):
         return False
-    step = int(now.timestamp()) // STEP_SECONDS
-    hit = None
-    for candidate in _window(step):
-        if hmac.compare_digest(pyotp.TOTP(opened(device)).generate_otp(candidate), typed):
+    totp, hit = pyotp.TOTP(opened(device)), None
+    for candidate in _window(int(now.timestamp()) // STEP_SECONDS):
+        if hmac.compare_digest(totp.generate_otp(candidate), typed):
             hit = candidate
     if hit is None:
         return False
@@ -294,7 +293,7 @@ def _use(user: User, code: BackupCode, now: datetime) -> bool:
     if not BackupCode.objects.filter(pk=code.pk, used_at=None).update(used_at=now):
         return False
     left = backup_codes_left(user)
-    _record(actions.BACKUP_CODE_USED, user, f"A backup code was used; {left} are left.", now)
+    record(actions.BACKUP_CODE_USED, user, f"A backup code was used; {left} are left.", now=now)
     mail.to(user, "backup_code_used", facts={"left": left}, now=now)
     return True
 
@@ -328,7 +327,3 @@ def _png(uri: str) -> str:
     picture = io.BytesIO()
     qrcode.make(uri).save(picture)
     return f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
-
-
-def _record(action: str, user: User, details: str, now: datetime, *, by: Ref | None = None) -> None:
-    trail.record(action, actor=by or ref(user), object=ref(user), subject=ref(user), details=details, now=now)

@@ -14,7 +14,7 @@ from django.db import transaction
 from audit import actions, trail
 from audit.trail import Ref
 from identity import authentication, links, lockout, mail, mfa, tokens
-from identity.accounts import ref
+from identity.accounts import record, ref
 from identity.authentication import CodeRequired, WrongCredentials
 from identity.models import ApiToken, TokenKind, User
 from identity.tokens import Issued
@@ -35,7 +35,9 @@ def change(token: ApiToken, *, current: str, new: str, code: str = "", now: date
     charges = lockout.sign_in(user.username, user)
     lockout.charge(charges, now=now)
     if not user.check_password(current):
-        _record_failure(user, now)
+        with transaction.atomic(durable=True):
+            why = "Change of password refused: the current one was wrong."
+            record(actions.PASSWORD_CHANGE_FAILED, user, why, outcome="failure", now=now)
         raise WrongPassword
     lockout.refund(charges, now=now)
     if new == current:
@@ -46,7 +48,7 @@ def change(token: ApiToken, *, current: str, new: str, code: str = "", now: date
         if not authentication.unchanged(user):
             raise WrongCredentials
         _set(user, new)
-        _record(actions.PASSWORD_CHANGED, user, "Password changed by its owner.", now)
+        record(actions.PASSWORD_CHANGED, user, "Password changed by its owner.", now=now)
         mail.to(user, "password_changed", now=now)
         return tokens.issue(user, kind=TokenKind(token.kind), mfa_at=mfa_at or token.mfa_at, now=now)
 
@@ -87,7 +89,7 @@ def set_by_link(uid: int, secret: str, new: str, *, now: datetime) -> None:
         user = links.read(uid, secret)
         _validate(user, new)
         _set(user, new)
-        _record(actions.PASSWORD_RESET, user, "Password set by a link from a mail.", now)
+        record(actions.PASSWORD_RESET, user, "Password set by a link from a mail.", now=now)
         mail.to(user, "password_changed", now=now)
     lockout.refund(charges, now=now)
 
@@ -121,20 +123,3 @@ def _set(user: User, new: str) -> None:
     user.save(update_fields=["password", "must_change_password", "initial_secret_expires_at"])
     user.refresh_from_db(fields=["security_epoch"])
     ApiToken.objects.filter(user=user).delete()
-
-
-def _record(action: str, user: User, details: str, now: datetime) -> None:
-    trail.record(action, actor=ref(user), object=ref(user), subject=ref(user), details=details, now=now)
-
-
-def _record_failure(user: User, now: datetime) -> None:
-    with transaction.atomic(durable=True):
-        trail.record(
-            actions.PASSWORD_CHANGE_FAILED,
-            actor=ref(user),
-            object=ref(user),
-            subject=ref(user),
-            outcome="failure",
-            details="Change of password refused: the current one was wrong.",
-            now=now,
-        )

@@ -12,9 +12,9 @@ from django.contrib.auth import login, logout
 from django.db import transaction
 from django.http import HttpRequest
 
-from audit import actions, trail
+from audit import actions
 from identity import authentication, limits
-from identity.accounts import ref
+from identity.accounts import record
 from identity.authentication import WrongCredentials
 from identity.models import User
 
@@ -66,14 +66,7 @@ def end(request: HttpRequest, *, now: datetime) -> None:
     """Sign the browser out, and empty its session."""
     if user := holder(request, now=now):
         with transaction.atomic():
-            trail.record(
-                actions.AUTH_SIGNED_OUT,
-                actor=ref(user),
-                object=ref(user),
-                subject=ref(user),
-                details="Signed out.",
-                now=now,
-            )
+            record(actions.AUTH_SIGNED_OUT, user, "Signed out.", now=now)
     logout(request)
 
 

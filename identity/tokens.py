@@ -20,9 +20,9 @@ from knox.models import get_digest_token
 from knox.settings import CONSTANTS
 from rest_framework.exceptions import AuthenticationFailed
 
-from audit import actions, context, trail
+from audit import actions, context
 from identity import authentication, limits, mfa
-from identity.accounts import ref
+from identity.accounts import record
 from identity.authentication import CodeRequired, WrongCredentials
 from identity.models import ApiToken, TokenKind, User
 
@@ -75,7 +75,7 @@ def rotate(token: ApiToken, *, now: datetime) -> Issued:
     """A new text for the same session; the old one is dead. Its absolute end stays where it was."""
     with transaction.atomic():
         fresh = _replace(token, mfa_at=token.mfa_at, now=now)
-        _record(actions.TOKEN_ROTATED, token.user, "Token exchanged for a new one.", now)
+        record(actions.TOKEN_ROTATED, token.user, "Token exchanged for a new one.", now=now)
     return fresh
 
 
@@ -87,7 +87,7 @@ def step_up(token: ApiToken, code: str, *, now: datetime) -> Issued:
     factor = authentication.check_code(token.user, code, now=now)
     with transaction.atomic():
         fresh = _replace(token, mfa_at=now, now=now)
-        _record(actions.AUTH_STEPPED_UP, token.user, "Second factor shown again.", now, factor=factor)
+        record(actions.AUTH_STEPPED_UP, token.user, "Second factor shown again.", facts={"factor": factor}, now=now)
     return fresh
 
 
@@ -100,14 +100,14 @@ def sign_out(token: ApiToken, *, now: datetime) -> None:
     """End this token."""
     with transaction.atomic():
         ApiToken.objects.filter(pk=token.pk).delete()
-        _record(actions.AUTH_SIGNED_OUT, token.user, "Signed out.", now)
+        record(actions.AUTH_SIGNED_OUT, token.user, "Signed out.", now=now)
 
 
 def sign_out_everywhere(user: User, *, now: datetime) -> None:
     """End every token and browser session of the person, this one too."""
     with transaction.atomic():
         end_all(user)
-        _record(actions.AUTH_SIGNED_OUT_EVERYWHERE, user, "Signed out everywhere.", now)
+        record(actions.AUTH_SIGNED_OUT_EVERYWHERE, user, "Signed out everywhere.", now=now)
 
 
 def end_all(user: User) -> None:
@@ -130,7 +130,7 @@ def revoke(user: User, id: UUID, *, now: datetime) -> None:
     with transaction.atomic():
         if not ApiToken.objects.filter(user=user, id=id).delete()[0]:
             raise NoSuchSession
-        _record(actions.SESSION_REVOKED, user, "A session was ended from another.", now, session=str(id))
+        record(actions.SESSION_REVOKED, user, "A session was ended from another.", facts={"session": str(id)}, now=now)
 
 
 def issue(user: User, *, kind: TokenKind, now: datetime, mfa_at: datetime | None = None) -> Issued:
@@ -194,9 +194,3 @@ def _living(token: bytes, now: datetime) -> ApiToken | None:
     if now - stored.last_used_at >= _TOUCH_AFTER:
         ApiToken.objects.filter(pk=stored.pk).update(last_used_at=now)
     return stored
-
-
-def _record(action: str, user: User, details: str, now: datetime, **facts: str) -> None:
-    trail.record(
-        action, actor=ref(user), object=ref(user), subject=ref(user), details=details, facts=dict(facts), now=now
-    )

@@ -157,6 +157,16 @@ def test_a_right_code_starts_the_count_anew(alice: User) -> None:
     assert lockout.failures(lockout.second_factor(alice)) == 0
 
 
+def test_a_sign_in_takes_back_its_own_attempt_and_no_other(alice: User) -> None:
+    """Else each sign-in of hers would give a stranger one guess more."""
+    for n in range(3):
+        attempt("alice", "wrong", ip=f"198.51.100.{n}")
+    with coming_from("192.0.2.1"):
+        authentication.check_password("alice", PASSWORD, now=START)
+        authentication.signed_in(alice, factor="totp", door="api", now=START)
+    assert Attempts.objects.get(key=f"password:user-{alice.pk}").failures == 3
+
+
 def test_unlock_forgets_wrong_passwords_of_this_person_alone(alice: User) -> None:
     factories.person("bob", "investor", password=PASSWORD)
     for name in ("alice", "bob"):

@@ -14,7 +14,7 @@ twice, late, by two workers at once, or again after a crash, and has three parag
   move   `_move`: one conditional UPDATE and its audit event, in one transaction.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import wraps
@@ -229,9 +229,9 @@ def _announced(version: DocumentVersion, spooled: storage.Spooled) -> str:
 @_turn(Status.VALIDATED)
 def scan(version: DocumentVersion) -> DocumentVersion | None:
     """VALIDATED -> CLEAN, INFECTED or REJECTED: stream the pinned bytes through the scanner."""
-    with _parts(version) as parts:
+    with _opened(version) as (chunks, parts):
         verdict = scanner.scan(
-            storage.stream(version),
+            chunks,
             size=version.size,
             sha256=version.sha256,
             parts=parts,
@@ -246,13 +246,13 @@ def scan(version: DocumentVersion) -> DocumentVersion | None:
 
 
 @contextmanager
-def _parts(version: DocumentVersion) -> Iterator[scanner.Parts]:
-    """What is packed inside and that an engine does not see by itself; most documents have nothing of the kind."""
+def _opened(version: DocumentVersion) -> Iterator[tuple[Iterable[bytes], scanner.Parts]]:
+    """The bytes, and what is packed inside that an engine does not see by itself: in most documents nothing."""
     if not (scanner.unpacks_nothing() or PACKED & set(version.found)):
-        yield ()
+        yield storage.stream(version), ()
         return
     with storage.spooled(version) as spooled:
-        yield lambda: sandbox.parts(spooled.file, size=spooled.size)
+        yield spooled.chunks(), lambda: sandbox.parts(spooled.file, size=spooled.size)
 
 
 def _judge(version: DocumentVersion, verdict: scanner.Verdict) -> DocumentVersion | None:

@@ -64,6 +64,11 @@ class Spooled:
     size: int
     sha256: str
 
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes from the beginning, in chunks of 1 MiB."""
+        self.file.seek(0)
+        yield from iter(lambda: self.file.read(CHUNK), b"")
+
 
 @cache
 def _client(endpoint: str, key: str, secret: str) -> "S3Client":

@@ -47,7 +47,6 @@ _CHARSETS: Final = (  # those of names in packages, of text, and those that XML 
     *(f"iso8859-{number}" for number in range(1, 17) if number != 12),
 )
 WHOLE: Final = "cannot be read to its end"
-_TAIL: Final = 66 * limits.KIB  # a zip's end record with the longest comment
 
 Outcomes = Iterator[Finding | Inside]
 
@@ -220,7 +219,7 @@ def _before(head: bytes) -> Outcomes:
 def _behind(file: IO[bytes], belongs: Callable[[IO[bytes], bytes], bool] = lambda *_: False) -> Outcomes:
     """Look at the last bytes as zip programs would. `belongs`: whether they are part of what is attached."""
     size = file.seek(0, 2)
-    file.seek(max(0, size - _TAIL))
+    file.seek(max(0, size - strict_zip.TAIL))
     tail = file.read()
     record = strict_zip.end_record(tail, size=size)
     if record and not belongs(file, record):

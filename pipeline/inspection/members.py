@@ -109,7 +109,6 @@ _FINDINGS: Final = {
     Kind.MODEL: findings.RICH_MEDIA,
 }
 _CHECKED: Final = (Kind.PACKAGE, Kind.PDF, Kind.OLE)
-_TAIL: Final = 66 * limits.KIB  # a zip's end record with the longest comment
 
 
 def judged(
@@ -137,7 +136,7 @@ def judged(
     for chunk in chunks:
         size += len(chunk)
         marked = marked or (kind in (Kind.PICTURE, Kind.XML) and active.in_picture(tail[-active.OVERLAP :] + chunk))
-        tail = (tail + chunk)[-_TAIL:]
+        tail = (tail + chunk)[-strict_zip.TAIL :]
         if keeps and body.tell() + len(chunk) <= limits.NESTED_BYTES:
             body.write(chunk)
     if marked:

@@ -19,6 +19,7 @@ from pipeline.inspection.report import Unsound
 
 SIGNATURE: Final = b"PK\x03\x04"
 END_SIGNATURE: Final = b"PK\x05\x06"
+TAIL: Final = 66 * limits.KIB  # of a file: an end record with the longest comment
 STORED: Final = 0
 DEFLATED: Final = 8
 

@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 from pipeline.inspection.report import Report
 from pipeline.sandbox import wire
 from pipeline.sandbox.containment import Containment as Containment
+from pipeline.sandbox.zygote import NOT_READY
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 10.0
@@ -161,7 +162,8 @@ def _death(ended: dict[str, Any], broken: Exception) -> Report:
     """What the end of a child says of its file. Raises Unavailable where it says nothing."""
     starved = ended["late"] and ended["cpu"] < SECONDS / 2
     killed = ended["signal"] == signal.SIGKILL and not ended["late"] and ended["cpu"] < SECONDS
-    if starved or killed:  # too busy a machine, or somebody else's SIGKILL: no word about the file
+    unready = ended["exit"] == NOT_READY
+    if starved or killed or unready:  # too busy a machine, somebody else's SIGKILL: no word about the file
         raise Unavailable(f"the examination was cut off ({type(broken).__name__})")
     why = "time" if ended["late"] or ended["signal"] in {signal.SIGXCPU, signal.SIGKILL} else "crash"
     return Report.damaged(f"the examination ended early ({why})")
@@ -216,6 +218,8 @@ class _Zygote:
 
     def end(self) -> None:
         """End it, and its child with it."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
         self._line.close()
         self._process.kill()
         self._process.wait()

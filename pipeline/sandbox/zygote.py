@@ -20,6 +20,7 @@ from typing import IO, Any, Final, NoReturn
 _INPUT, _RESULT = 3, 4  # the child's only descriptors beside 0, 1, 2, which lead nowhere
 _MEMORY: Final = 384 * 1024 * 1024  # beyond what the zygote itself has mapped
 _DESCRIPTORS: Final = 16
+NOT_READY: Final = 71  # the exit code of a child that never came to look at its file
 _POLL_SECONDS: Final = 0.005
 
 
@@ -105,13 +106,14 @@ def _ended(child: int, line: socket.socket, wall: float) -> bool:
 
 def _child(line: socket.socket, request: dict[str, Any], file: int, result: int) -> NoReturn:
     """Look at one file. Whatever happens, this process ends here."""
-    code = 70
+    code = NOT_READY
     try:
         from pipeline.sandbox import containment
 
         containment.die_with_parent()
         _keep_two(line, file, result)
         _limit(int(request["cpu"]), int(request["memory"]))
+        code = 70
         _look(request)
         code = 0
     finally:
@@ -138,7 +140,8 @@ def _limit(cpu: int, memory: int) -> None:
         resource.RLIMIT_NPROC: (0, 0),
     }
     for which, most in limits.items():
-        resource.setrlimit(which, most)
+        hard = resource.getrlimit(which)[1]  # the worker may be held to less already; nobody may raise that
+        resource.setrlimit(which, most if hard == resource.RLIM_INFINITY else (min(most[0], hard), min(most[1], hard)))
 
 
 def _size() -> int:

@@ -225,6 +225,42 @@ def test_a_reader_that_gives_up_leaves_no_child(behave: Behave) -> None:
     assert inspect().format == "txt"
 
 
+def test_a_reader_that_gives_up_leaves_no_descriptor(behave: Behave) -> None:
+    """As the scanner does with each file in whose parts it finds malware."""
+    behave(parts="while True:\n    yield Part(kind='attachment', chunks=iter([b'x' * 100_000]))")
+    sandbox.warm()
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with on_disk() as file:
+            stream = sandbox.parts(file, size=5)
+            next(stream)
+            stream.close()  # type: ignore[attr-defined]
+    sandbox.warm()
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_child_that_cannot_be_prepared_says_nothing_about_its_file(behave: Behave) -> None:
+    behave("")
+    (sandbox.ROOT / "pipeline/inspection/look.py").write_text(
+        "import resource\ndef preload():\n    def refuse(*_): raise OSError('as if')\n    resource.setrlimit = refuse\n"
+    )
+    with pytest.raises(sandbox.Unavailable):
+        inspect()
+
+
+def test_a_worker_that_is_held_to_less_already_looks_all_the_same(behave: Behave) -> None:
+    behave("")
+    (sandbox.ROOT / "pipeline/inspection/look.py").write_text(
+        "import resource\n"
+        "from pipeline.inspection.report import Report\n"
+        "def preload(): resource.setrlimit(resource.RLIMIT_CPU, (5, 5))\n"
+        "def look(file, *, filename, content_type):\n"
+        "    assert resource.getrlimit(resource.RLIMIT_CPU) == (5, 5)\n"
+        "    return Report('text/plain', (), 'txt')\n"
+    )
+    assert inspect().format == "txt"
+
+
 def test_a_sandbox_that_cannot_start_is_a_fault_and_no_finding(behave: Behave) -> None:
     behave("")
     (sandbox.ROOT / "pipeline/inspection/look.py").write_text("raise ImportError('as if')")

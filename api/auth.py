@@ -6,7 +6,6 @@ factor `api.mfa`.
 
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
@@ -20,9 +19,8 @@ from api.fields import Input, Typed
 from api.parsers import Json
 from api.permissions import SignedIn, caller, token
 from api.views import View
-from identity import mfa, tokens
+from identity import accounts, mfa, tokens
 from identity.authentication import CodeRequired
-from identity.models import User
 
 
 class Credentials(Input):
@@ -81,7 +79,7 @@ class Login(View):
                 "user_id": user.pk,
                 "role": user.role,
                 "mfa_enabled": mfa.enrolled(user),
-                "password_change_required": password_change_required(user),
+                "password_change_required": accounts.owes_a_password(user),
             }
         )
 
@@ -186,15 +184,10 @@ class Me(View):
             "mfa_enabled": mfa.enrolled(user),
             "mfa_at": held.mfa_at,
             "backup_codes_left": mfa.backup_codes_left(user),
-            "password_change_required": password_change_required(user),
+            "password_change_required": accounts.owes_a_password(user),
             "expiry": held.expiry,
         }
         return Response(MeOutput(said).data)
-
-
-def password_change_required(user: User) -> bool:
-    """Whether nothing else opens until the person has a password of their own."""
-    return bool(settings.ENFORCE_INITIAL_PASSWORD_CHANGE and user.must_change_password)
 
 
 def _signed_in(request: Request) -> tokens.Issued:

@@ -15,7 +15,6 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.auth import password_change_required
 from api.fields import Input, Line, Text
 from api.mfa import DoneOutput
 from api.pages import Pages
@@ -68,7 +67,7 @@ class PersonOutput(serializers.Serializer[User]):
 
     def get_password_change_required(self, user: User) -> bool:
         """Whether the password that an admin has set still stands."""
-        return password_change_required(user)
+        return accounts.owes_a_password(user)
 
 
 class Investors(View):

@@ -5,13 +5,12 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from identity import roles, tokens
+from identity import accounts, roles, tokens
 from identity.models import ApiToken, TokenKind, User
 
 
@@ -60,7 +59,7 @@ class Verified(SignedIn):
             return False
         if token(request).kind != TokenKind.SESSION:
             raise MfaSetupRequired
-        if settings.ENFORCE_INITIAL_PASSWORD_CHANGE and caller(request).must_change_password:
+        if accounts.owes_a_password(caller(request)):
             raise PasswordChangeRequired
         return True
 

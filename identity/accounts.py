@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -136,6 +137,11 @@ def record(
         private=private,
         now=now,
     )
+
+
+def owes_a_password(user: User) -> bool:
+    """Whether somebody else chose the person's password, and nothing opens until they have their own."""
+    return settings.ENFORCE_INITIAL_PASSWORD_CHANGE and user.must_change_password
 
 
 def set_password(user: User, password: str | None) -> None:

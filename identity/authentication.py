@@ -9,7 +9,6 @@ inside a transaction. What a person gets who passed is for `identity.tokens` and
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import Q
@@ -17,7 +16,7 @@ from django.db.models import Q
 from audit import actions, trail
 from audit.trail import Ref
 from identity import lockout, mail, mfa
-from identity.accounts import record, ref
+from identity.accounts import owes_a_password, record, ref
 from identity.lockout import TooManyAttempts as TooManyAttempts
 from identity.models import ApiToken, Role, User
 
@@ -138,7 +137,7 @@ def _wrong(user: User | None, password: str, role: Role | None, now: datetime) -
 def _initial_password_expired(user: User, now: datetime) -> bool:
     """A password that an admin has set is good for three days (ASVS 6.4.1)."""
     expires = user.initial_secret_expires_at
-    return bool(settings.ENFORCE_INITIAL_PASSWORD_CHANGE and user.must_change_password and expires and expires <= now)
+    return owes_a_password(user) and expires is not None and expires <= now
 
 
 def _matches(user: User | None, password: str) -> bool:

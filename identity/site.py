@@ -25,7 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from identity import authentication, mfa, roles, sessions
+from identity import accounts, authentication, mfa, roles, sessions
 from identity.authentication import FactorLocked, TooManyAttempts, WrongCode, WrongCredentials
 from identity.models import Role, User
 
@@ -127,7 +127,7 @@ class MfaAdminSite(AdminSite):
 
     def _admit(self, request: HttpRequest, user: User, factor: str, now: datetime) -> HttpResponse | None:
         """Let the admin in; or the answer that says why not."""
-        if settings.ENFORCE_INITIAL_PASSWORD_CHANGE and user.must_change_password:
+        if accounts.owes_a_password(user):
             sessions.end(request, now=now)
             return self._page(request, "own_password", status=403)
         try:

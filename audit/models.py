@@ -6,13 +6,14 @@ values stand apart, encrypted (`Private`, `PrivateKey`), because they must be er
 """
 
 import json
+import uuid
 from typing import Any, Self
 
 from django.db import models
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact, GreaterThan, LessThanOrEqual
 
-from audit import actions, leaf
+from audit import actions, leaf, tree
 
 _NAME = 200  # "kind:uid"; Ref refuses longer ones
 
@@ -138,6 +139,8 @@ class State(models.Model):
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     size = models.BigIntegerField(default=0)  # the seq that comes next
+    frontier = models.BinaryField(default=b"")  # tree.Frontier over all events
+    root = models.BinaryField(default=tree.EMPTY_ROOT)
     sequenced_at = models.DateTimeField()  # never goes back
 
     class Meta:
@@ -149,6 +152,124 @@ class State(models.Model):
 
     def __str__(self) -> str:
         return f"{self.size} events"
+
+
+class Tile(models.Model):
+    """A full tile of the Merkle tree (audit.tiles): 256 hashes and the hash over them."""
+
+    pk = models.CompositePrimaryKey("level", "number")
+    level = models.SmallIntegerField()
+    number = models.BigIntegerField()
+    hashes = models.BinaryField()
+    root = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(Exact(Octets(models.F("hashes")), 8192))
+                & models.Q(Exact(Octets(models.F("root")), 32)),
+                name="audit_tile_is_full",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"tile {self.level}/{self.number}"
+
+
+class Batch(models.Model):
+    """Which times a run of events spans: a window of time becomes a span of places (audit.reading).
+
+    `latest` is the latest moment of this run and of all before it, so it never falls from run to run.
+    """
+
+    low = models.BigIntegerField(primary_key=True)
+    high = models.BigIntegerField()  # the place of its last event
+    earliest = models.DateTimeField()
+    latest = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "batches"
+        indexes = [models.Index("latest", "low", name="audit_batch_latest")]
+
+    def __str__(self) -> str:
+        return f"events {self.low} to {self.high}"
+
+
+class Checkpoint(models.Model):
+    """A signed statement of the tree's size and root, as it was published."""
+
+    id = models.BigAutoField(primary_key=True)
+    origin = models.CharField(max_length=_NAME)
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()  # C2SP signed note, byte for byte
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index("origin", models.F("size").desc(), models.F("id").desc(), name="audit_checkpoint_newest")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.origin} at {self.size}"
+
+
+class Publication(models.Model):
+    """What stands in the bucket: under which name, how far, and why nothing is signed where that is so. One row."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    origin = models.CharField(max_length=_NAME)
+    generation = models.PositiveSmallIntegerField(default=1)  # one more for each restart
+    exported = models.BigIntegerField(default=0)  # up to here every full tile is in the bucket
+    refusal = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="audit_publication_is_one_row")]
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class Erasure(models.Model):
+    """A request to destroy a person's data keys; executed only once a second person has approved it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    person = models.CharField(max_length=_NAME)  # as `str(Ref)` names them: "user:12"
+    reason = models.TextField()
+    requested_by = models.CharField(max_length=_NAME)
+    requested_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=_NAME, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    approved = models.BooleanField(null=True)
+    executed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person"], condition=models.Q(decided_at__isnull=True), name="audit_erasure_one_open"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(approved__isnull=True, decided_at__isnull=True, decided_by="")
+                | (models.Q(approved__isnull=False, decided_at__isnull=False) & ~models.Q(decided_by="")),
+                name="audit_erasure_decided_or_open",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(approved=True)
+                | (
+                    ~models.Q(decided_by=models.F("requested_by"))
+                    & ~models.Q(person=models.F("requested_by"))
+                    & ~models.Q(person=models.F("decided_by"))
+                ),
+                name="audit_erasure_takes_two",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(executed_at__isnull=True) | models.Q(approved=True),
+                name="audit_erasure_executed_if_approved",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure of {self.person}"
 
 
 class PrivateKey(models.Model):

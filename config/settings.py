@@ -247,6 +247,13 @@ YARA_RULES: str = env.str("YARA_RULES", "")  # a folder; empty: no rules of our 
 # --- Audit -------------------------------------------------------------------------------------
 AUDIT_ENCRYPTION_KEYS: list[str] = env.list("AUDIT_ENCRYPTION_KEYS", validate=filled)
 AUDIT_WAKE = "workers.nudges.wake_sequencer"
+# The name under which checkpoints are signed, for ever: a URL without its scheme (C2SP tlog-checkpoint).
+# Empty: PUBLIC_URL's, and /api/audit/log.
+AUDIT_ORIGIN: str = env.str("AUDIT_ORIGIN", "")
+# Ed25519 seeds. For the process `audit` alone: whoever has one can sign another history. Several: all of them sign.
+AUDIT_SIGNING_KEYS: list[str] = env.list("AUDIT_SIGNING_KEYS", [])
+# Whether checkpoints and hashes (never the events) are served to anybody, such as a witness.
+AUDIT_LOG_PUBLIC: bool = env.bool("AUDIT_LOG_PUBLIC", False)
 
 # --- Work --------------------------------------------------------------------------------------
 RECONCILE_SECONDS: float = env.float("RECONCILE_SECONDS", 5.0, validate=validate.Range(min=0.1))

@@ -46,6 +46,7 @@ def environment(web: str, files: str) -> dict[str, str]:
         "S3_ALLOWED_ORIGINS": web,
         "SECRET_KEY": secrets.token_urlsafe(64),
         "AUDIT_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "AUDIT_SIGNING_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "MFA_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(32),
         "DATABASE_PASSWORD": secrets.token_urlsafe(32),

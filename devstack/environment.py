@@ -80,6 +80,7 @@ def settings(site: Site, identity: str) -> dict[str, str]:
         "QUARANTINE_BUCKET": seaweed.QUARANTINE,
         "VAULT_BUCKET": seaweed.VAULT,
         "AUDIT_ENCRYPTION_KEYS": site.secrets["audit"],
+        "AUDIT_SIGNING_KEYS": site.secrets["signing"],
         "WEB_HOST": "127.0.0.1",
         "PORT": str(site.ports["web"]),
         "DOOR_BIND": f"127.0.0.1:{site.ports['door']}",

@@ -27,6 +27,7 @@ def _fresh() -> dict[str, str]:
         **{name: token_urlsafe(24) for name in ("postgres_admin", "postgres", "valkey", "flower")},
         "django": token_urlsafe(50),
         "audit": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        "signing": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "mfa": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         **{f"s3_{name}": token_urlsafe(30) for name in IDENTITIES},
         **{f"s3_{name}_id": token_hex(10).upper() for name in IDENTITIES},

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection, transaction
 
 _TRIGGERS = {
-    "audit_event": ("audit_event_rows_stay", "audit_event_table_stays"),
-    "audit_outbox": ("audit_outbox_rows_stay", "audit_outbox_table_stays"),
+    table: (f"{table}_rows_stay", f"{table}_table_stays")
+    for table in ("audit_event", "audit_outbox", "audit_tile", "audit_checkpoint")
 }
 
 

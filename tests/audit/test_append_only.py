@@ -81,7 +81,7 @@ def test_every_trigger_is_enabled_always() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'audit%'")
         enabled = dict(cursor.fetchall())
-    assert len(enabled) == 4
+    assert len(enabled) == 8
     assert set(enabled.values()) == {"A"}
 
 

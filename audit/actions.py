@@ -65,6 +65,21 @@ USER_UNLOCKED: Final = "user.unlocked"
 USER_DEACTIVATED: Final = "user.deactivated"
 USER_REACTIVATED: Final = "user.reactivated"
 
+# What was refused at a door (api, console).
+ACCESS_DENIED: Final = "access.denied"  # signed in, and not allowed: role, state or missing step-up
+
+# The service and the log itself.
+PROCESS_STARTED: Final = "process.started"  # with digests of its policy and its configuration
+LOG_EXPORTED: Final = "log.exported"
+LOG_REVEALED: Final = "log.revealed"  # the personal part of an event was read
+LOG_VERIFIED: Final = "log.verified"  # a control test: the whole log was checked; failure says what was found
+LOG_KEYS_CHANGED: Final = "log.keys_changed"  # which keys sign checkpoints
+LOG_RESTARTED: Final = "log.restarted"  # a new origin, because the old one cannot go on
+ERASURE_REQUESTED: Final = "erasure.requested"
+ERASURE_APPROVED: Final = "erasure.approved"
+ERASURE_REFUSED: Final = "erasure.refused"
+PERSON_ERASED: Final = "person.erased"  # a person's data keys were destroyed
+
 ALL: Final[frozenset[str]] = frozenset(
     value for name, value in globals().items() if name.isupper() and isinstance(value, str)
 )

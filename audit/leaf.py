@@ -21,16 +21,18 @@ and lists; no fractions and no null (a value that is not there has no key). Fiel
 Its place in the log is not part of it: the proof binds that. The hash is RFC 6962's.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from audit import verify
+
 JSON = str | int | bool | Sequence["JSON"] | Mapping[str, "JSON"]
 
 MAX_BYTES: Final = 16_384  # a tile's entry carries its length in 16 bits; this leaves room
 MAX_INTEGER: Final = 2**53 - 1  # beyond it JSON readers disagree
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class TooLong(ValueError):
@@ -47,8 +49,9 @@ def canonical(value: Mapping[str, JSON]) -> str:
     Raises NotCanonical for what is outside the part of JSON above (fractions, null, keys that are
     not ASCII, half surrogates) and TooLong for more than MAX_BYTES.
     """
-    _check(value, "$")
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if not _plain(value):
+        _explain(value, "$")
+    text = _ENCODER.encode(value)
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
@@ -62,26 +65,38 @@ def timestamp(moment: datetime) -> str:
     """`moment` as RFC 3339 in UTC with six digits and Z. It must know its time zone."""
     if moment.tzinfo is None:
         raise NotCanonical("a time without a zone is not a moment")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def leaf_hash(text: str) -> bytes:
     """RFC 6962 §2.1: SHA-256 of a zero byte and the leaf."""
-    return hashlib.sha256(b"\x00" + text.encode()).digest()
+    return verify.leaf_hash(text.encode())
 
 
-def _check(value: object, where: str) -> None:
-    if isinstance(value, str | bool):
-        return
-    if isinstance(value, int) and abs(value) <= MAX_INTEGER:
-        return
+def _plain(value: object) -> bool:
+    """Whether `value` lies within the part of JSON above. Every recording asks, so this is written to be quick."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, int):
+        return -MAX_INTEGER <= value <= MAX_INTEGER
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise NotCanonical(f"the key {key!r} in {where} is not ASCII text")
-            _check(item, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for place, item in enumerate(value):
-            _check(item, f"{where}[{place}]")
-    else:
-        raise NotCanonical(f"{type(value).__name__} at {where}: leave it out or write it as text")
+            if not isinstance(key, str) or not key.isascii() or not _plain(item):
+                return False
+        return True
+    return isinstance(value, list | tuple) and all(map(_plain, value))
+
+
+def _explain(value: object, where: str) -> None:
+    """Raise NotCanonical for the first thing in `value` that is not plain."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not key.isascii():
+                    raise NotCanonical(f"the key {key!r} in {where} is not ASCII text")
+                _explain(item, f"{where}.{key}")
+        case list() | tuple():
+            for place, item in enumerate(value):
+                _explain(item, f"{where}[{place}]")
+        case _ if not _plain(value):
+            raise NotCanonical(f"{type(value).__name__} at {where}: leave it out or write it as text")

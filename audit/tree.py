@@ -5,18 +5,13 @@ that height: (0, seq) is a leaf, (8, n) the 256 leaves that begin at 256 n. It n
 reader serves trees of every size.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
+
+from audit.verify import EMPTY_ROOT as EMPTY_ROOT
+from audit.verify import node_hash as node_hash
 
 Read = Callable[[int, int], bytes]
 """The hash of the perfect subtree of this height and place."""
-
-EMPTY_ROOT = hashlib.sha256().digest()
-
-
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """RFC 6962 §2.1: SHA-256 of a one byte and both children."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def fold(hashes: Iterable[bytes]) -> bytes:

@@ -1,7 +1,7 @@
 """Whether the service lives (`/healthz`) and can do its part (`/readyz`). For probes, without sign-in.
 
-A dependency that only delays work (broker, scanner) makes the service degraded, not unready: uploads
-are still taken, and versions go on when it is back.
+A dependency that only delays work (broker, scanner), or a log that is not signed, makes the service degraded, not
+unready: uploads are still taken, and versions go on when it is back.
 """
 
 import time
@@ -14,11 +14,13 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from audit import checkpoint, standing
 from pipeline import sandbox, scanner, storage
 from pipeline.faults import FAULTS
 from workers import broker
 
 NEEDED = {"database", "s3"}
+NAMED: tuple[type[Exception], ...] = (*FAULTS, *broker.FAULTS, checkpoint.Refused)
 
 
 def _database() -> dict[str, Any]:
@@ -62,12 +64,20 @@ def _sandbox() -> dict[str, Any]:
     return {"contained": _walls().whole, "missing": _walls().missing()}
 
 
+def _audit() -> dict[str, Any]:
+    """Whether checkpoints are signed. If they are not, events are recorded all the same."""
+    if refusal := standing.publication().refusal:
+        raise checkpoint.Refused(refusal)
+    return {}
+
+
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "database": _database,
     "s3": _s3,
     "broker": _broker,
     "scanner": _scanner,
     "sandbox": _sandbox,
+    "audit": _audit,
 }
 
 
@@ -94,14 +104,14 @@ def _checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     started = time.monotonic()
     try:
         said = {"ok": True, **check()}
-    except (*FAULTS, *broker.FAULTS) as fault:
+    except NAMED as fault:
         said = {"ok": False, "error": _words(fault)}
     return {**said, "ms": round((time.monotonic() - started) * 1000, 1)}
 
 
 def _words(fault: Exception) -> str:
     """Say what is wrong without addresses or credentials: our own words, else only the kind."""
-    ours = isinstance(fault, (scanner.Stale, storage.NotVersioned))
+    ours = isinstance(fault, (scanner.Stale, storage.NotVersioned, checkpoint.Refused))
     return str(fault) or type(fault).__name__ if ours else type(fault).__name__
 
 

@@ -9,6 +9,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from pipeline import clamav, policy, rules
 
+# Without scheme, spaces, plus and slashes around it; short enough for its column with a number behind it.
+_LOG_NAME: Final = re.compile(r"(?!.*://)(?!/)[!-*,-~]{1,180}(?<!/)", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
@@ -85,6 +87,34 @@ def audit_keys_are_keys(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
+def signing_keys_are_keys(**_: Any) -> list[CheckMessage]:
+    """Only the process `audit` has some; where there is one, it must be one."""
+    if all(_is_key(key) for key in settings.AUDIT_SIGNING_KEYS):
+        return []
+    return [
+        Error(
+            "AUDIT_SIGNING_KEYS has an entry that is not url-safe base64 of 32 bytes.",
+            hint="python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
+            id="strongroom.E013",
+        )
+    ]
+
+
+@register(Tags.security)
+def log_has_a_name(**_: Any) -> list[CheckMessage]:
+    """The name stands in every checkpoint and key for ever, so it must be one that every verifier reads (C2SP)."""
+    if not settings.AUDIT_ORIGIN or _LOG_NAME.fullmatch(settings.AUDIT_ORIGIN):
+        return []
+    return [
+        Error(
+            f"AUDIT_ORIGIN is {settings.AUDIT_ORIGIN!r}, which cannot be the name of a log.",
+            hint="Write a URL without its scheme, such as rooms.example/api/audit/log: no spaces, no plus.",
+            id="strongroom.E014",
+        )
+    ]
+
+
+@register(Tags.security)
 def policy_is_sound(**_: Any) -> list[CheckMessage]:
     """A mistake in the policy must stop the start, not an upload."""
     try:
@@ -124,7 +154,8 @@ def origins_are_exact(**_: Any) -> list[CheckMessage]:
 
 def _is_key(text: str) -> bool:
     try:
-        return len(base64.urlsafe_b64decode(text)) == 32
+        # To the letter: the lenient decoder drops what it does not know, and makes another key of a mistyped one.
+        return len(base64.b64decode(text, altchars=b"-_", validate=True)) == 32
     except ValueError:
         return False
 

@@ -51,6 +51,7 @@ app.conf.update(
         "workers.tasks.finalize": {"queue": "finalize"},
         "audit.sequence": {"queue": "audit"},
         "audit.sweep": {"queue": "audit"},
+        "audit.checkpoint": {"queue": "audit"},
     },
     timezone="UTC",
     beat_schedule={
@@ -58,6 +59,11 @@ app.conf.update(
             "task": "audit.sweep",
             "schedule": 1.0,
             "options": {"expires": 5.0},  # with no worker about, sweeps must not pile up
+        },
+        "audit.checkpoint": {
+            "task": "audit.checkpoint",
+            "schedule": 10.0,
+            "options": {"expires": 10.0},  # the same; the next one signs all that this one would have
         },
     },
 )
@@ -76,6 +82,15 @@ def _keep_our_logging(**_: Any) -> None:
 @signals.task_postrun.connect
 def _check_connections(**_: Any) -> None:
     close_old_connections()
+
+
+@signals.worker_ready.connect
+def _record_the_start(sender: Any, **_: Any) -> None:
+    """Once per worker, by the process that the others are forked from; again by its own clock until it is done."""
+    from workers import starting  # it needs Django's models, which Celery sets up after this file
+
+    if not starting.recorded(str(sender.hostname).partition("@")[0]):
+        sender.timer.call_after(starting.AGAIN_SECONDS, _record_the_start, (sender,))
 
 
 @signals.worker_process_init.connect

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 django.setup()
 
-from audit import sequencer  # noqa: E402  (models need Django to be set up)
+from audit import checkpoint, sequencer, standing  # noqa: E402  (models need Django to be set up)
 from pipeline.models import ENDS, UNFINISHED, DocumentVersion, Status  # noqa: E402
 from workers import broker  # noqa: E402
 
@@ -46,7 +46,7 @@ class Pipeline(Collector):
         yield _verdicts()
         yield _durations()
         yield _queues()
-        yield GaugeMetricFamily("strongroom_audit_backlog", "Audit events not yet in the log.", sequencer.backlog())
+        yield from _audit()
         connection.close()  # each scrape is a thread of its own, and its connection with it
 
 
@@ -113,6 +113,20 @@ def _queues() -> Metric:
     except broker.FAULTS as away:
         log.warning("broker_away", fault=type(away).__name__)  # unknown is not zero: no sample
     return family
+
+
+def _audit() -> Iterator[Metric]:
+    """Before the first checkpoint there is no sample of one: unknown is not zero."""
+    yield GaugeMetricFamily("strongroom_audit_backlog", "Audit events not yet in the log.", sequencer.backlog())
+    yield GaugeMetricFamily("strongroom_audit_size", "Events in the log.", standing.size())
+    refused = bool(standing.publication().refusal)
+    yield GaugeMetricFamily("strongroom_audit_checkpoint_refused", "1: nothing is signed; readyz says why.", refused)
+    size = GaugeMetricFamily("strongroom_audit_checkpoint_size", "Events that the newest checkpoint covers.")
+    age = GaugeMetricFamily("strongroom_audit_checkpoint_age_seconds", "Age of the newest checkpoint.")
+    if newest := checkpoint.latest():
+        size.add_metric([], newest.size)
+        age.add_metric([], (timezone.now() - newest.at).total_seconds())
+    yield from (size, age)
 
 
 def main() -> None:

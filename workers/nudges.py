@@ -3,6 +3,7 @@
 Nudges go out after the transaction has committed, and a dead broker never fails the caller.
 """
 
+import time
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ TASK_FOR: Final = {
 AFTER_END: Final = "workers.tasks.after_end"
 MAIL: Final = "workers.tasks.mail"
 OUTSTANDING: Final = "strongroom:audit.sequence:outstanding"
+ASKED_SECONDS: Final = 0.4  # below workers.tasks.SEQUENCE_SECONDS
 
 
 def nudge(version: DocumentVersion | None) -> None:
@@ -37,10 +39,19 @@ def nudge(version: DocumentVersion | None) -> None:
 def wake_sequencer() -> None:
     """Ask for the audit outbox to be drained; at most one request is outstanding at a time.
 
-    Called by `audit.trail` (setting AUDIT_WAKE) after the commit of every audited transaction.
+    Called by `audit.trail` (setting AUDIT_WAKE) after the commit of every audited transaction. A process that asked
+    a moment ago does not ask the broker again: the task that answers begins later than the request, and lingers.
     """
+    global _asked_at
+    now = time.monotonic()
+    if now - _asked_at < ASKED_SECONDS:
+        return
     if broker.mark(OUTSTANDING, seconds=5):
         send("audit.sequence")
+    _asked_at = now
+
+
+_asked_at = float("-inf")
 
 
 def wake_mail(id: UUID) -> None:

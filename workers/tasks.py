@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+import structlog
 from django.utils import timezone
 
-from audit import sequencer
+from audit import bucket, checkpoint, note, sequencer
 from identity import mail as mails
 from pipeline import lifecycle
 from pipeline.faults import FAULTS
@@ -18,6 +19,8 @@ from pipeline.models import DocumentVersion, Status
 from workers import broker
 from workers.celery import app
 from workers.nudges import OUTSTANDING, TASK_FOR, nudge, wake_sequencer
+
+log = structlog.get_logger(__name__)
 
 SEQUENCE_SECONDS, SEQUENCE_PAUSE = 0.8, 0.02
 STEPS: dict[Status, Callable[[UUID], DocumentVersion | None]] = {
@@ -78,6 +81,17 @@ def sweep(**_: object) -> None:
     """Find the events whose wake-up was lost."""
     if sequencer.backlog():
         sequencer.sequence()
+
+
+@app.task(name="audit.checkpoint")
+def publish(**_: object) -> None:
+    """Sign and publish the log. What hinders it is tried again at the next beat, never sooner and never signed over."""
+    try:
+        checkpoint.publish(now=timezone.now())
+    except (checkpoint.Refused, note.NoSigningKey) as refusal:
+        log.error("checkpoint_refused", kind=type(refusal).__name__, reason=str(refusal))
+    except (*bucket.FAULTS, *FAULTS) as fault:
+        log.warning("checkpoint_not_published", fault=type(fault).__name__)
 
 
 def _go_on(version: DocumentVersion | None) -> None:

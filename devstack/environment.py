@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devstack import clamav, seaweed
+from devstack import clamav, postgres, seaweed
 from devstack.keys import ACCOUNTS
 from devstack.places import PROGRAMS, ROOT
 from devstack.ports import Ports
@@ -14,6 +14,18 @@ from devstack.ports import Ports
 VERSION = 1
 MANY = "1000000"
 """A rate that nobody meets: whoever tries the stack out, or measures it, is not to be held up."""
+
+OPERATOR = "operator"
+"""Who is at the command line: migrations, accounts, `bin/manage`, tests. It owns the database and has every key."""
+
+_NOWHERE = "postgres://unused/unused"
+_ROLES = {
+    OPERATOR: postgres.OWNER,
+    "web": "strongroom_web",
+    "audit": "strongroom_sequencer",
+    **dict.fromkeys(("validate", "scan", "finalize", "default", "reconcile", "metrics"), "strongroom_worker"),
+}
+"""As whom a process connects to the database. One that is not here (beat, flower, door) does not connect."""
 
 _SHORT = 70
 """A TMPDIR longer than this leaves no room for the sockets that programs make in it."""
@@ -34,10 +46,10 @@ class Site:
         """The web's address without a path."""
         return f"http://127.0.0.1:{self.ports['web']}"
 
-    @property
-    def database_url(self) -> str:
-        """Where PostgreSQL is, with the password."""
-        return f"postgres://strongroom:{self.secrets['postgres']}@127.0.0.1:{self.ports['postgres']}/strongroom"
+    def database(self, role: str) -> str:
+        """Return where PostgreSQL is, with the name and password of one of its roles."""
+        password = self.secrets[postgres.SECRETS[role]]
+        return f"postgres://{role}:{password}@127.0.0.1:{self.ports['postgres']}/strongroom"
 
     @property
     def broker_url(self) -> str:
@@ -60,9 +72,9 @@ class Site:
         return f"127.0.0.1:{self.ports['metrics']}"
 
 
-def settings(site: Site, identity: str) -> dict[str, str]:
-    """Return the whole environment of one of our processes, S3's credentials being those of `identity`."""
-    key, secret = seaweed.credentials(identity, site.secrets)
+def settings(site: Site, process: str) -> dict[str, str]:
+    """Return the whole environment of a process of the Procfile, or of OPERATOR; each has credentials of its own."""
+    key, secret = seaweed.credentials("api" if process == "web" else "worker", site.secrets)
     return {
         **_inherited(),
         "PATH": f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -72,7 +84,7 @@ def settings(site: Site, identity: str) -> dict[str, str]:
         "CSRF_TRUSTED_ORIGINS": f"http://127.0.0.1:{site.ports['web']},http://localhost:{site.ports['web']}",
         "TRUSTED_PROXY_COUNT": "0",
         "HTTPS": "false",  # everything is on loopback
-        "DATABASE_URL": site.database_url,
+        "DATABASE_URL": site.database(_ROLES[process]) if process in _ROLES else _NOWHERE,
         "BROKER_URL": site.broker_url,
         "S3_ENDPOINT_URL": seaweed.endpoint(site.ports),
         "S3_ACCESS_KEY_ID": key,
@@ -80,7 +92,7 @@ def settings(site: Site, identity: str) -> dict[str, str]:
         "QUARANTINE_BUCKET": seaweed.QUARANTINE,
         "VAULT_BUCKET": seaweed.VAULT,
         "AUDIT_ENCRYPTION_KEYS": site.secrets["audit"],
-        "AUDIT_SIGNING_KEYS": site.secrets["signing"],
+        "AUDIT_SIGNING_KEYS": site.secrets["signing"] if process in {"audit", OPERATOR} else "",
         "WEB_HOST": "127.0.0.1",
         "PORT": str(site.ports["web"]),
         "DOOR_BIND": f"127.0.0.1:{site.ports['door']}",
@@ -109,7 +121,8 @@ def describe(site: Site, pids: Mapping[str, int], *, processes: bool) -> dict[st
         "version": VERSION,
         **(ours if processes else {}),
         "s3_endpoint": seaweed.endpoint(site.ports),
-        "database_url": site.database_url,
+        "database_url": site.database(postgres.OWNER),
+        "database_roles": {role: site.database(role) for role in postgres.SECRETS},
         "broker_url": site.broker_url,
         "clamd": f"unix://{site.sockets / 'clamd.sock'}" if chosen["engine"] == "clamd" else "",
         "engine": chosen["engine"],

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
-from devstack import jsonfile
+from devstack import jsonfile, postgres
 from devstack.seaweed import IDENTITIES, JWT_KEYS
 
 ACCOUNTS = {"admin": "admin", "admin2": "admin", "auditor": "auditor", "alice": "investor", "bob": "investor"}
@@ -24,7 +24,7 @@ def load(data: Path) -> dict[str, str]:
 
 def _fresh() -> dict[str, str]:
     return {
-        **{name: token_urlsafe(24) for name in ("postgres_admin", "postgres", "valkey", "flower")},
+        **{name: token_urlsafe(24) for name in (*postgres.SECRETS.values(), "valkey", "flower")},
         "django": token_urlsafe(50),
         "audit": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "signing": base64.urlsafe_b64encode(os.urandom(32)).decode(),

@@ -20,12 +20,29 @@ from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from devstack.parts import CannotStart, Command, Part
 from devstack.places import private
 from devstack.processes import program
 
+ADMIN = "postgres"
+OWNER = "strongroom"
+SECRETS = {
+    ADMIN: "postgres_admin",
+    OWNER: "postgres",
+    "strongroom_web": "postgres_web",
+    "strongroom_worker": "postgres_worker",
+    "strongroom_sequencer": "postgres_sequencer",
+}
+"""PostgreSQL's roles, each with the name of its password: superuser, owner, and those that our processes connect as."""
+
 _ROOT_BECOMES = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+_ROLE = "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
+_IDLE = {"strongroom_web": "1min", "strongroom_worker": "1min", "strongroom_sequencer": "5min"}
+"""How long a transaction may do nothing. What it still sees cannot be vacuumed, and the outbox, where every row is soon
+deleted, crawls; a sequencer that hangs holds the lock of the others."""
 _CONFIGURATION = """\
 # Written at every start. TCP on loopback with a password and nothing else: anybody may reach a socket in /tmp.
 listen_addresses = '127.0.0.1'
@@ -41,11 +58,11 @@ log_timezone = 'UTC'
 
 
 def parts(data: Path, port: int, secrets: Mapping[str, str]) -> list[Part]:
-    """Return the parts that make PostgreSQL serve `port` from `data/postgres`, with role and database `strongroom`."""
+    """Return the parts that make PostgreSQL serve `port` from `data/postgres`, with the roles and their database."""
     cluster = data / "postgres"
 
     def initialise() -> Command | None:
-        return None if (cluster / "PG_VERSION").exists() else _initdb(cluster, secrets["postgres_admin"])
+        return None if (cluster / "PG_VERSION").exists() else _initdb(cluster, secrets[SECRETS[ADMIN]])
 
     def serve() -> Command:
         if not cluster.exists():
@@ -58,7 +75,7 @@ def parts(data: Path, port: int, secrets: Mapping[str, str]) -> list[Part]:
 
     def ready() -> bool:
         try:
-            _make_database(port, admin=secrets["postgres_admin"], password=secrets["postgres"])
+            _make_database(port, secrets)
         except psycopg2.OperationalError:
             return False
         return True
@@ -150,20 +167,36 @@ def _hand_over(cluster: Path, uid: int) -> None:
         os.chown(path, uid, uid, follow_symlinks=False)
 
 
-def _make_database(port: int, *, admin: str, password: str) -> None:
-    """Make role and database `strongroom` where they are missing. Raises OperationalError until there is a server."""
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=port, user="postgres", password=admin, dbname="postgres", connect_timeout=2
-    )
+def _make_database(port: int, secrets: Mapping[str, str]) -> None:
+    """Make the roles and the database where they are missing. Raises OperationalError until there is a server."""
+    connection = _as_admin(port, secrets[SECRETS[ADMIN]])
     try:
         connection.autocommit = True  # CREATE DATABASE does not run in a transaction
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'strongroom'")
-            verb = "ALTER" if cursor.fetchone() else "CREATE"
-            # CREATEDB, because the tests make their own database.
-            cursor.execute(sql.SQL(verb + " ROLE strongroom LOGIN CREATEDB PASSWORD {}").format(sql.Literal(password)))
+            for role in SECRETS.keys() - {ADMIN}:
+                _make_role(cursor, role, secrets[SECRETS[role]])
+            cursor.execute("ALTER ROLE strongroom CREATEDB")  # the tests make their own database
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'strongroom'")
             if cursor.fetchone() is None:
                 cursor.execute("CREATE DATABASE strongroom OWNER strongroom")
     finally:
         connection.close()
+
+
+def _as_admin(port: int, password: str) -> Connection:
+    return psycopg2.connect(
+        host="127.0.0.1", port=port, user=ADMIN, password=password, dbname="postgres", connect_timeout=2
+    )
+
+
+def _make_role(cursor: Cursor, role: str, password: str) -> None:
+    """Make a role, or bring it to what it should be. What it may do in the database is for `manage.py grant`."""
+    name = sql.Identifier(role)
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE ROLE {}").format(name))
+    cursor.execute(sql.SQL(_ROLE).format(name, sql.Literal(password)))
+    if role in _IDLE:
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} SET idle_in_transaction_session_timeout = {}").format(name, sql.Literal(_IDLE[role]))
+        )

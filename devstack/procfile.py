@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from devstack.environment import Site, accounts, settings
+from devstack.environment import OPERATOR, Site, accounts, settings
 from devstack.parts import Command, Part
 from devstack.places import PROGRAMS, ROOT, private
 from devstack.ports import answers
@@ -28,27 +28,28 @@ def read(path: Path) -> dict[str, str]:
 
 
 def parts(site: Site, procfile: Path) -> list[Part]:
-    """Return our own parts: database and static files brought up to date, accounts, each line of the Procfile."""
+    """Return our own parts: database, its rights and static files brought up to date, accounts, each line's process."""
     lines = read(procfile)
     nodes = [line[1] for line in map(_WORKER.search, lines.values()) if line]
     chores = [
         Part("migrate", lambda: _manage(site, "migrate", "--no-input"), needs=("postgres", "clamav"), seconds=120),
+        Part("grant", lambda: _manage(site, "grant"), needs=("migrate",), seconds=60),
         Part("static", lambda: _manage(site, "collectstatic", "--no-input"), needs=("clamav",), seconds=120),
         Part("accounts", lambda: _ensure(site), needs=("migrate",), seconds=60),
     ]
     if nodes:
-        chores.append(Part(_PINGER, lambda: _pinger(site, nodes), needs=("migrate", *_SERVERS), seconds=120))
+        chores.append(Part(_PINGER, lambda: _pinger(site, nodes), needs=("grant", *_SERVERS), seconds=120))
     return [*chores, *(_own(site, name, line) for name, line in lines.items())]
 
 
 def _own(site: Site, name: str, line: str) -> Part:
     # gunicorn that has loaded an old list of static files answers 500 to every page.
-    needs = (*_SERVERS, "migrate", "static") if name == "web" else (*_SERVERS, "migrate")
+    needs = (*_SERVERS, "grant", "static") if name == "web" else (*_SERVERS, "grant")
 
     def start() -> Command:
         private(site.data / "state")
         private(site.data / "tmp")
-        return Command(("sh", "-c", f"exec {line}"), settings(site, "api" if name == "web" else "worker"))
+        return Command(("sh", "-c", f"exec {line}"), settings(site, name))
 
     return Part(name, start, _readiness(site, name, line), needs=needs, seconds=120)
 
@@ -103,13 +104,13 @@ def _answering(site: Site) -> list[str]:
 
 
 def _pinger(site: Site, nodes: list[str]) -> Command:
-    return Command((str(PROGRAMS / "python"), "-m", "devstack.pinger", *nodes), settings(site, "worker"))
+    return Command((str(PROGRAMS / "python"), "-m", "devstack.pinger", *nodes), settings(site, _PINGER))
 
 
 def _manage(site: Site, *arguments: str, stdin: bytes = b"") -> Command:
     private(site.data / "tmp")
     return Command(
-        (str(PROGRAMS / "python"), str(ROOT / "manage.py"), *arguments), settings(site, "worker"), stdin=stdin
+        (str(PROGRAMS / "python"), str(ROOT / "manage.py"), *arguments), settings(site, OPERATOR), stdin=stdin
     )
 
 

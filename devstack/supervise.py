@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devstack import clamav, holding, jsonfile, keys, places, postgres, procfile, seaweed, valkey
-from devstack.environment import Site, describe, settings
+from devstack.environment import OPERATOR, Site, describe, settings
 from devstack.parts import Part
 from devstack.ports import Ports, PortTaken
 from devstack.processes import adopt_orphans, birth, end_leftovers, end_orphans
@@ -105,7 +105,7 @@ def _watch(supervisor: Supervisor, signals: _Signals, site: Site, *, processes: 
     while not signals.seen:
         changed = supervisor.step()
         if supervisor.complete and (changed or not told):
-            jsonfile.write(site.data / "environment.json", settings(site, "worker"))
+            jsonfile.write(site.data / "environment.json", settings(site, OPERATOR))
             jsonfile.write(site.data / "stack.json", describe(site, supervisor.pids(), processes=processes))
         if supervisor.complete and not told:
             told = True

@@ -128,12 +128,32 @@ def test_no_credential_goes_further_than_it_must() -> None:
     assert holders("S3_API_SECRET_ACCESS_KEY") == {"web", "s3"}
     assert holders("S3_WORKER_SECRET_ACCESS_KEY") == {*WORKERS, "reconcile", "metrics", "migrate", "s3"}
     assert holders("S3_ADMIN_SECRET_ACCESS_KEY") == {"buckets", "s3"}
-    assert holders("POSTGRES_PASSWORD") == {"db"}
+    assert holders("POSTGRES_PASSWORD") == {"db", "roles"}
     assert holders("S3_SSE_KEK") == {"s3"}
     assert holders("${MFA_ENCRYPTION_KEYS") == {"web", "migrate"}
     assert holders("${EMAIL_HOST_PASSWORD") == {"default"}
     assert holders("${FLOWER_BASIC_AUTH") == {"flower", "nginx"}
-    assert not holders("DATABASE_PASSWORD") & {"beat", "flower", "buckets", "nginx"}
+    assert holders("${DATABASE_PASSWORD") == {"migrate", "roles"}  # who owns the tables can alter the log
+    assert holders("${DATABASE_WEB_PASSWORD") == {"web", "roles"}
+    assert holders("${DATABASE_SEQUENCER_PASSWORD") == holders("${AUDIT_SIGNING_KEYS") | {"roles"} == {"audit", "roles"}
+    assert holders("${DATABASE_WORKER_PASSWORD") == {*WORKERS, "reconcile", "metrics", "roles"} - {"audit"}
+
+
+@pytest.mark.parametrize("name", ["web", "metrics", "reconcile", "migrate", *WORKERS])
+def test_a_process_connects_to_the_database_as_the_role_whose_password_it_has(name: str) -> None:
+    special = {
+        "web": ("strongroom_web", "DATABASE_WEB_PASSWORD"),
+        "audit": ("strongroom_sequencer", "DATABASE_SEQUENCER_PASSWORD"),
+        "migrate": ("strongroom", "DATABASE_PASSWORD"),
+    }
+    role, password = special.get(name, ("strongroom_worker", "DATABASE_WORKER_PASSWORD"))
+    assert (environment(name)["DATABASE_URL"] or "").startswith(f"postgres://{role}:${{{password}:?")
+
+
+def test_rights_are_given_after_every_migration_and_before_anything_starts() -> None:
+    *_, migrate, grant = SERVICES["migrate"]["command"][-1].split("&&")
+    assert migrate.split() == ["python", "manage.py", "migrate", "--no-input"]
+    assert grant.split() == ["exec", "python", "manage.py", "grant"]
 
 
 @every_service
@@ -146,10 +166,13 @@ def test_a_service_waits_for_what_it_needs(name: str) -> None:
 
 def test_the_start_has_an_order() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
-    assert needs["migrate"] == {"db"}
+    assert needs["roles"] == {"db"}
+    assert needs["migrate"] == {"roles"}
     assert needs["buckets"] == {"s3gate"}
-    assert needs["web"] == needs["reconcile"] == {*ONCE}  # neither needs the broker
-    assert all(needs[name] == {*ONCE, "broker"} for name in WORKERS)  # nor `scan` the scanner: versions wait
+    assert needs["web"] == needs["reconcile"] == {"migrate", "buckets"}  # neither needs the broker
+    assert all(
+        needs[name] == {"migrate", "buckets", "broker"} for name in WORKERS
+    )  # nor `scan` the scanner: versions wait
     assert needs["nginx"] == {"web", "s3gate"}
 
 

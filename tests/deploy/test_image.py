@@ -74,6 +74,36 @@ def test_new_secrets_are_for_their_owner_and_never_replaced(tmp_path: Path) -> N
     assert first.read_text() == before
 
 
+def added(out: Path, *names: str) -> "subprocess.CompletedProcess[str]":
+    """Ask for variables that a newer release wants."""
+    argv = [sys.executable, str(DEPLOY / "newenv.py"), "--out", str(out), "--add", *names]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_what_a_newer_release_asks_for_is_appended_and_nothing_that_is_there_changes(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("SECRET_KEY=kept\nPOSTGRES_PASSWORD=kept")
+    assert added(tmp_path / "env", "DATABASE_WEB_PASSWORD", "DATABASE_WORKER_PASSWORD").returncode == 0
+    now = assigned(tmp_path / "env")
+    assert {name for name, value in now.items() if value == "kept"} == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+    assert now.keys() == {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_WEB_PASSWORD", "DATABASE_WORKER_PASSWORD"}
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "NO_SUCH_VARIABLE"])
+def test_nothing_is_appended_if_one_of_the_names_is_there_or_unknown(name: str, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("SECRET_KEY=kept\n")
+    refused = added(tmp_path / "env", "DATABASE_WEB_PASSWORD", name)
+    assert refused.returncode == 1
+    assert name in refused.stderr
+    assert (tmp_path / "env").read_text() == "SECRET_KEY=kept\n"
+
+
+def test_nothing_is_appended_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+    refused = added(tmp_path / "env", "DATABASE_WEB_PASSWORD")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "env").exists()
+
+
 @pytest.mark.parametrize(
     ("service", "lacks"),
     [

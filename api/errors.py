@@ -9,14 +9,17 @@ from math import ceil
 from typing import Any
 
 import structlog
-from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, ValidationError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from api import denials
+from audit import checkpoint, erasure, private
 from audit import context as request_context
-from identity import acts, authentication, links, mfa, password_changes, tokens, two_people
+from identity import acts, authentication, erasures, links, mfa, password_changes, tokens, two_people
+from identity.denials import of_page
 from pipeline import lifecycle, reading
 from pipeline.faults import FAULTS
 
@@ -43,6 +46,12 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     acts.NoSuchRequest: (404, "not_found"),
     acts.Pointless: (409, "unchanged"),
     two_people.NotASecondPerson: (403, "second_person_required"),
+    erasures.NoSuchPerson: (404, "not_found"),
+    erasures.StillActive: (409, "still_active"),
+    erasure.AlreadyAsked: (409, "already_asked"),
+    erasure.NoSuchErasure: (404, "not_found"),
+    checkpoint.NotCovered: (409, "not_covered"),
+    private.Damaged: (409, "damaged"),
     lifecycle.BytesMissing: (409, "bytes_missing"),
     lifecycle.TooLarge: (400, "too_large"),
     reading.NotFound: (404, "not_found"),
@@ -54,7 +63,26 @@ UNAVAILABLE = "A part of this service is away for a moment. Nothing was changed;
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn an exception into an answer (DRF's EXCEPTION_HANDLER); None lets it through as a 500."""
+    """Turn an exception into an answer (DRF's EXCEPTION_HANDLER); None lets it through as a 500.
+
+    A refusal that is to be recorded (api.denials) is given only once it is.
+    """
+    answer = _answer_to(error)
+    if answer is None:
+        return None
+    try:
+        denials.note(answer, context)
+    except FAULTS as fault:
+        log.error("denial_not_recorded", fault=type(fault).__name__)
+        return _answer(503, UNAVAILABLE, "unavailable", wait=RETRY_SECONDS)
+    return answer
+
+
+def _answer_to(error: Exception) -> Response | None:
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
     if refusal := _refusal(error):
         code, slug = refusal
         return _answer(code, str(error) or words_of(type(error)), slug, wait=getattr(error, "wait", None))
@@ -139,7 +167,8 @@ def _printable(words: str) -> str:
 def _outside(code: int, words: str, slug: str, page: Callable[..., HttpResponse]) -> Any:
     def answer(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
         if not request.path.startswith("/api/"):
-            return page(request) if exception is None else page(request, exception)
+            shown = page(request) if exception is None else page(request, exception)
+            return of_page(request, shown, code=slug) if code == 403 else shown
         said = {"error": words, "code": slug, "request_id": _request_id()}
         return JsonResponse(said, status=code)
 

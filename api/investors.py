@@ -91,7 +91,8 @@ class Investor(View):
     @extend_schema(responses=PersonOutput, operation_id="investors_read")
     def get(self, request: Request, id: int) -> Response:
         """Return an account."""
-        return Response(PersonOutput(_person(id)).data)
+        person = acts.read(caller(request), _person(id), now=timezone.now())
+        return Response(PersonOutput(person).data)
 
 
 class NewUserInput(Input):

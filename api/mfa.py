@@ -12,6 +12,7 @@ from api.fields import Input, Typed
 from api.permissions import SignedIn, caller, token
 from api.views import View
 from identity import authentication, mfa
+from identity.accounts import ref
 
 
 class CodeInput(Input):
@@ -82,7 +83,7 @@ class Disable(View):
         """Remove your second factor. This token can but enrol a new one from now on, every other is dead."""
         given, now, user = CodeInput.of(request.data), timezone.now(), caller(request)
         mfa.may_disable(user)  # before a code is spent for nothing
-        authentication.check_code(user, given["code"], now=now)
+        authentication.check_code(user, given["code"], now=now, by=ref(user))
         mfa.disable(token(request), now=now)
         return Response({"message": "The second factor is removed. Set up a new one to see documents again."})
 
@@ -94,6 +95,6 @@ class BackupCodes(View):
     def post(self, request: Request) -> Response:
         """Make ten new backup codes; the old ones are dead."""
         given, now, user = CodeInput.of(request.data), timezone.now(), caller(request)
-        authentication.check_code(user, given["code"], now=now)
+        authentication.check_code(user, given["code"], now=now, by=ref(user))
         codes = mfa.renew_backup_codes(user, now=now)
         return Response({"message": "These replace the backup codes that you had.", "backup_codes": codes})

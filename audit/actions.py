@@ -21,19 +21,20 @@ VERSION_STUCK: Final = "version.stuck"  # stands still with a reason
 VERSION_REQUEUED: Final = "version.requeued"  # an admin marked it due again
 VERSION_PURGED: Final = "version.purged"  # its bytes in quarantine were deleted
 
-# Reads of one document (api).
+# Reads of one document (api, and the admin's pages).
 DOCUMENT_READ: Final = "document.read"
 DOCUMENT_HISTORY_READ: Final = "document.history_read"
 DOCUMENT_DOWNLOAD_LINKED: Final = "document.download_linked"  # a link to the bytes was issued
 
 # People (identity): who they are.
+AUTH_PASSWORD_ACCEPTED: Final = "auth.password_accepted"  # noqa: S105 - the name of an action; a code is awaited
 AUTH_SIGNED_IN: Final = "auth.signed_in"
 AUTH_SIGN_IN_FAILED: Final = "auth.sign_in_failed"
 AUTH_THROTTLED: Final = "auth.throttled"  # too many wrong attempts; tried again too early
 AUTH_STEPPED_UP: Final = "auth.stepped_up"
 AUTH_SIGNED_OUT: Final = "auth.signed_out"
 AUTH_SIGNED_OUT_EVERYWHERE: Final = "auth.signed_out_everywhere"
-TOKEN_CREATED: Final = "token.created"  # noqa: S105 - the name of an action, not a token
+TOKEN_CREATED: Final = "token.created"  # noqa: S105 - a name kept free: auth.signed_in says which token was made
 TOKEN_ROTATED: Final = "token.rotated"  # noqa: S105 - the same
 SESSION_REVOKED: Final = "session.revoked"
 FLOWER_ENTERED: Final = "flower.entered"  # once per session of an admin
@@ -51,9 +52,11 @@ BACKUP_CODE_USED: Final = "backup_code.used"
 PASSWORD_CHANGED: Final = "password.changed"  # noqa: S105 - the name of an action
 PASSWORD_RESET_REQUESTED: Final = "password.reset_requested"  # noqa: S105 - the same
 PASSWORD_RESET: Final = "password.reset"  # noqa: S105 - the same
+PASSWORD_RESET_FAILED: Final = "password.reset_failed"  # noqa: S105 - the same; a bad link
 PASSWORD_CHANGE_FAILED: Final = "password.change_failed"  # noqa: S105 - the same
 
 # People: what is done to their accounts.
+USER_READ: Final = "user.read"  # one person's account was looked at by an admin
 USER_CREATED: Final = "user.created"
 USER_INVITED: Final = "user.invited"
 USER_EMAIL_CHANGED: Final = "user.email_changed"
@@ -70,10 +73,12 @@ ACCESS_DENIED: Final = "access.denied"  # signed in, and not allowed: role, stat
 
 # The service and the log itself.
 PROCESS_STARTED: Final = "process.started"  # with digests of its policy and its configuration
+LOG_READ: Final = "log.read"  # one event was looked at, without its personal part
 LOG_EXPORTED: Final = "log.exported"
 LOG_REVEALED: Final = "log.revealed"  # the personal part of an event was read
 LOG_VERIFIED: Final = "log.verified"  # a control test: the whole log was checked; failure says what was found
 LOG_KEYS_CHANGED: Final = "log.keys_changed"  # which keys sign checkpoints
+LOG_LEAF_REFUSED: Final = "log.leaf_refused"  # what stood in the outbox was no leaf: it was put aside
 LOG_RESTARTED: Final = "log.restarted"  # a new origin, because the old one cannot go on
 ERASURE_REQUESTED: Final = "erasure.requested"
 ERASURE_APPROVED: Final = "erasure.approved"

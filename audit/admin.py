@@ -1,4 +1,7 @@
-"""The log in Django's admin: to look at. There is no form, no action and no delete."""
+"""The log in Django's admin: to look at. There is no form, no action and no delete.
+
+Tiles have no page: Django's admin knows no keys of two columns, and nobody reads hashes.
+"""
 
 from typing import Any
 
@@ -7,8 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit import actions
-from audit.looking import LookOnly
-from audit.models import Event
+from audit.looking import LookOnly, Read
+from audit.models import Checkpoint, Erasure, Event
+from audit.trail import Ref
 
 
 class ByAction(admin.SimpleListFilter):
@@ -39,7 +43,45 @@ class EventAdmin(LookOnly):
     )
     readonly_fields = ("details", "hash")
 
+    def reading(self, row: Event) -> Read:
+        """The leaf is shown; the personal part is only read through the API."""
+        return Read(actions.LOG_READ, Ref("event", str(row.seq)))
+
     @admin.display(description="leaf hash")
     def hash(self, event: Event) -> str:
         """The leaf hash in hex."""
         return bytes(event.leaf_hash).hex()
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(LookOnly):
+    """What was signed, newest first."""
+
+    list_display = ("origin", "size", "at")
+    ordering = ("-id",)
+    fields = (*list_display, "root_hash", "note")
+    readonly_fields = ("root_hash",)
+
+    def reading(self, row: Checkpoint) -> Read:
+        """It says nothing of any event; but what is looked at one by one is recorded, without exception."""
+        return Read(actions.LOG_READ, Ref("checkpoint", str(row.pk)))
+
+    @admin.display(description="root")
+    def root_hash(self, checkpoint: Checkpoint) -> str:
+        """The root in hex."""
+        return bytes(checkpoint.root).hex()
+
+
+@admin.register(Erasure)
+class ErasureAdmin(LookOnly):
+    """Whose keys are to be destroyed, newest first. Asked for and decided through the API, executed by an operator."""
+
+    list_display = ("person", "requested_by", "requested_at", "decided_by", "decided_at", "approved", "executed_at")
+    list_filter = ("approved",)
+    ordering = ("-requested_at",)
+    fields = (*list_display, "reason")
+
+    def reading(self, row: Erasure) -> Read:
+        """Whom it is about."""
+        kind, _, uid = row.person.partition(":")
+        return Read(actions.USER_READ, Ref(kind, uid), Ref(kind, uid), {"erasure": str(row.pk)})

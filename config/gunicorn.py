@@ -5,6 +5,8 @@ saves their start-up and shares memory (nothing connects at import).
 """
 
 import os
+import threading
+import time
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -37,3 +39,37 @@ max_requests, max_requests_jitter = 20_000, 2_000
 control_socket_disable = True
 logger_class = JsonLines
 logconfig_dict = logging_config(os.environ.get("LOG_LEVEL") or "INFO")
+
+
+def when_ready(server: Any) -> None:
+    """Lay out the one note, as a byte in a pipe, that says that this start is still to be recorded."""
+    taken, left = os.pipe()
+    os.set_blocking(taken, False)
+    os.write(left, b"!")
+    server.app.note = (taken, left)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let whichever worker gets hold of the note record the start; a thread, so that nothing waits for the database.
+
+    Not the master: what it holds open or has running when it forks would be in every worker.
+    """
+    threading.Thread(target=_record_the_start, args=worker.app.note, daemon=True).start()
+
+
+def _record_the_start(taken: int, left: int) -> None:
+    """Try until it is done, here or elsewhere. Only a worker that is killed within a try takes the note with it."""
+    from workers import starting  # it needs Django's models
+
+    while _got(taken):
+        if starting.recorded("web"):
+            return
+        os.write(left, b"!")
+        time.sleep(starting.AGAIN_SECONDS)
+
+
+def _got(taken: int) -> bool:
+    try:
+        return bool(os.read(taken, 1))
+    except BlockingIOError:  # another worker has it, or it is done
+        return False

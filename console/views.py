@@ -3,8 +3,11 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views import csrf
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from identity import denials
 
 
 @require_safe
@@ -28,6 +31,14 @@ def password(request: HttpRequest) -> HttpResponse:
     answer = render(request, "console/password.html", {"scanner_warning": scanner_warning()})
     answer["Referrer-Policy"] = "no-referrer"
     return answer
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say that a form was not taken: it may be from a page of somebody else's (CSRF_FAILURE_VIEW).
+
+    Of somebody who is signed in that is on the record: either their browser was used, or a page of ours is broken.
+    """
+    return denials.of_page(request, csrf.csrf_failure(request, reason), code="csrf")
 
 
 def scanner_warning() -> str:

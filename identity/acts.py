@@ -4,7 +4,7 @@ That the admin has just shown a second factor is asked at the door. Accounts are
 deleted: documents and events name people by their id. The admin role is given by two people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from audit import actions
+from audit.leaf import JSON
 from audit.trail import Ref
 from identity import accounts, lockout, mail, mfa, tokens, two_people
 from identity.accounts import ref
@@ -44,6 +45,13 @@ _PROMOTE: Final = "Give the admin role to an account that exists: it takes two a
 def people() -> QuerySet[User]:
     """Everybody, for lists: with what is needed to tell of their second factor."""
     return User.objects.select_related("mfa_device").order_by("-id")
+
+
+def read(admin: User, user: User, *, now: datetime) -> User:
+    """Return the person, and record that an admin looked at what is known of them."""
+    with transaction.atomic():
+        _record(actions.USER_READ, admin, user, f"Looked at the account of user {user.pk}.", now)
+    return user
 
 
 @transaction.atomic
@@ -134,7 +142,8 @@ def change_email(admin: User, user: User, *, email: str, reason: str, now: datet
             raise Pointless
         accounts.save(user, "email")
         mail.to(user, "user_email_changed", address=old, now=now)
-        _tell(actions.USER_EMAIL_CHANGED, admin, user, "E-mail address changed by an admin.", reason, now)
+        said, addresses = "E-mail address changed by an admin.", {"from": old, "to": user.email}
+        _tell(actions.USER_EMAIL_CHANGED, admin, user, said, reason, now, private=addresses)
 
 
 def change_role(admin: User, user: User, *, role: Role, reason: str, now: datetime) -> RoleRequest | None:
@@ -170,7 +179,8 @@ def decide(admin: User, id: UUID, *, grant: bool, now: datetime) -> RoleRequest:
             if grant:
                 _grant(admin, asked, now)
             else:
-                _record(actions.USER_ROLE_REFUSED, admin, asked.user, "The admin role was refused.", now)
+                facts = {"request": str(asked.pk)}
+                _record(actions.USER_ROLE_REFUSED, admin, asked.user, "The admin role was refused.", now, facts=facts)
         decided_by = None if admin.pk == asked.requested_by_id else admin
         asked.decided_by, asked.decided_at, asked.granted = decided_by, now, grant
         asked.save(update_fields=["decided_by", "decided_at", "granted"])
@@ -179,7 +189,8 @@ def decide(admin: User, id: UUID, *, grant: bool, now: datetime) -> RoleRequest:
 
 def _ask(admin: User, user: User, reason: str, now: datetime) -> RoleRequest:
     asked = RoleRequest.objects.create(user=user, reason=reason, requested_by=admin, requested_at=now)
-    _record(actions.USER_ROLE_REQUESTED, admin, user, "The admin role was asked for.", now, reason=reason)
+    said, facts = "The admin role was asked for.", {"request": str(asked.pk)}
+    _record(actions.USER_ROLE_REQUESTED, admin, user, said, now, facts=facts, private={"reason": reason})
     return asked
 
 
@@ -197,7 +208,8 @@ def _set_role(admin: User, user: User, role: Role, reason: str, now: datetime) -
     user.save(update_fields=["role", "must_change_password"])
     accounts.give_profile(user)
     tokens.end_all(user)
-    _tell(actions.USER_ROLE_CHANGED, admin, user, f"Role changed from {before} to {role}.", reason, now)
+    said, facts = f"Role changed from {before} to {role}.", {"from": str(before), "to": str(role)}
+    _tell(actions.USER_ROLE_CHANGED, admin, user, said, reason, now, facts=facts)
 
 
 @contextmanager
@@ -222,12 +234,31 @@ def _keep_an_admin(user: User) -> None:
         raise LastAdmin
 
 
-def _tell(action: str, by: User | Ref, user: User, details: str, reason: str, now: datetime) -> None:
+def _tell(
+    action: str,
+    by: User | Ref,
+    user: User,
+    details: str,
+    reason: str,
+    now: datetime,
+    *,
+    facts: Mapping[str, JSON] = {},
+    private: Mapping[str, JSON] = {},
+) -> None:
     """Record it and mail it. The reason is somebody's free text about a person: it goes into the private part."""
-    _record(action, by, user, details, now, reason=reason)
+    _record(action, by, user, details, now, facts=facts, private={"reason": reason, **private})
     mail.to(user, action.replace(".", "_"), now=now)
 
 
-def _record(action: str, by: User | Ref, user: User, details: str, now: datetime, *, reason: str = "") -> None:
+def _record(
+    action: str,
+    by: User | Ref,
+    user: User,
+    details: str,
+    now: datetime,
+    *,
+    facts: Mapping[str, JSON] = {},
+    private: Mapping[str, JSON] | None = None,
+) -> None:
     actor = by if isinstance(by, Ref) else ref(by)
-    accounts.record(action, user, details, by=actor, private={"reason": reason} if reason else None, now=now)
+    accounts.record(action, user, details, by=actor, facts=facts, private=private, now=now)

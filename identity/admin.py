@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
-from audit.looking import LookOnly
+from audit.looking import LookOnly, Read, of_person
 from identity import mfa
 from identity.models import AdminAct, ApiToken, Attempts, Mail, MfaDevice, RoleRequest, User
 
@@ -32,6 +32,10 @@ class UserAdmin(LookOnly):
         *("username", "email", "role", "is_active", "date_joined", "last_login", "security_epoch"),
         *("must_change_password", "initial_secret_expires_at"),
     )
+
+    def reading(self, row: User) -> Read:
+        """The person."""
+        return of_person(row.pk)
 
 
 @admin.register(ApiToken)
@@ -69,16 +73,25 @@ class MfaDeviceAdmin(LookOnly):
         """How many are still good."""
         return mfa.backup_codes_left(device.user)
 
+    def reading(self, row: MfaDevice) -> Read:
+        """Whose it is."""
+        return of_person(row.user_id)
+
 
 @admin.register(Attempts)
 class AttemptsAdmin(LookOnly):
-    """What was tried in vain last, first."""
+    """What was tried in vain last, first. The list is all there is: a page of one would have its key in the address."""
 
     list_display = ("key", "failures", "last_at", "not_before", "succeeded_at")
+    list_display_links = None
     search_fields = ("key",)
     search_help_text = "user-12 (passwords) or code:12 (codes) for a person, or a part of an address."
     ordering = ("-last_at",)
     fields = list_display
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> None:
+        """None, whatever is asked for."""
+        return
 
 
 @admin.register(Mail)
@@ -91,6 +104,10 @@ class MailAdmin(LookOnly):
     search_help_text = "A mail's id, its kind, a part of a user name, or a user's number."
     ordering = ("-created_at",)
     fields = list_display
+
+    def reading(self, row: Mail) -> Read:
+        """To whom it goes."""
+        return of_person(row.user_id)
 
 
 @admin.register(RoleRequest)
@@ -105,6 +122,10 @@ class RoleRequestAdmin(LookOnly):
     ordering = ("-requested_at",)
     fields = (*list_display, "reason")
 
+    def reading(self, row: RoleRequest) -> Read:
+        """Who is to become an admin."""
+        return of_person(row.user_id)
+
 
 @admin.register(AdminAct)
 class AdminActAdmin(LookOnly):
@@ -117,3 +138,7 @@ class AdminActAdmin(LookOnly):
     search_help_text = "A part of either's user name, or a user's number."
     ordering = ("-at",)
     fields = list_display
+
+    def reading(self, row: AdminAct) -> Read:
+        """To whom it was done."""
+        return of_person(row.user_id)

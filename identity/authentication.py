@@ -20,6 +20,7 @@ from identity.accounts import owes_a_password, record, ref
 from identity.lockout import TooManyAttempts as TooManyAttempts
 from identity.models import ApiToken, Role, User
 
+ANONYMOUS = Ref("anonymous", "unknown")  # who has not shown both factors, whoever they say they are
 _WARN_AT = 10  # wrong codes in a row after which the person gets a mail
 
 
@@ -57,18 +58,28 @@ def check_password(username: str, password: str, *, now: datetime, role: Role | 
     return user
 
 
-def check_code(user: User, code: str, *, now: datetime) -> str:
-    """Spend a code of an enrolled person; "totp" or "backup_code".
+def awaits_code(user: User, *, now: datetime) -> None:
+    """Record that somebody knows the person's password and has not shown a code yet; once a minute."""
+    with transaction.atomic(durable=True):
+        if lockout.noted_lately("password_accepted", user, now=now):
+            return
+        said = "The password was right; a second factor is awaited."
+        record(actions.AUTH_PASSWORD_ACCEPTED, user, said, by=ANONYMOUS, facts={"method": "password"}, now=now)
+
+
+def check_code(user: User, code: str, *, now: datetime, by: Ref = ANONYMOUS) -> str:
+    """Spend a code of an enrolled person; "totp" or "backup_code". `by`: who shows it, if they are signed in.
 
     Raises WrongCode, TooManyAttempts, FactorLocked, mfa.NotEnrolled.
     """
     if mfa.locked(user):
+        _locked_code(user, now, by)
         raise FactorLocked
     charges = lockout.second_factor(user)
-    lockout.charge(charges, now=now)
+    last = lockout.charge(charges, now=now)
     factor = mfa.accepts(user, code, now=now)
     if factor is None:
-        _wrong_code(user, charges, now)
+        _wrong_code(user, charges, now, by, last=last)
         raise WrongCode
     lockout.forgive(charges, now=now)
     return factor
@@ -80,10 +91,10 @@ def confirm_enrolment(user: User, code: str, *, token: ApiToken | None, now: dat
     Raises WrongCode, TooManyAttempts, mfa.NotSetUp, mfa.AlreadyEnrolled.
     """
     charges = lockout.second_factor(user)
-    lockout.charge(charges, now=now)
+    last = lockout.charge(charges, now=now)
     codes = mfa.confirm(user, code, token=token, now=now)
     if codes is None:
-        _wrong_code(user, charges, now)
+        _wrong_code(user, charges, now, ref(user) if token else ANONYMOUS, last=last)
         raise WrongCode
     lockout.forgive(charges, now=now)
     return codes
@@ -103,15 +114,15 @@ def unchanged(user: User) -> bool:
     return User.objects.select_for_update().filter(same).exists()
 
 
-def signed_in(user: User, *, factor: str, door: str, now: datetime) -> None:
+def signed_in(user: User, *, factor: str, door: str, now: datetime, session: str = "") -> None:
     """Note that somebody is in, within the transaction that lets them in.
 
-    `factor`: totp, backup_code, or none where they can but enrol. `door`: api, admin.
+    `factor`: totp, backup_code, or none where they can but enrol. `door`: api, admin. `session`: the token's id.
     """
     User.objects.filter(pk=user.pk).update(last_login=now)
     if factor != "none":
         lockout.forgive(lockout.sign_in(user.username, user), now=now)
-    facts = {"method": "password", "factor": factor, "door": door}
+    facts = {"method": "password", "factor": factor, "door": door, **({"session": session} if session else {})}
     record(actions.AUTH_SIGNED_IN, user, f"Signed in with a password and {_words(factor)}.", facts=facts, now=now)
 
 
@@ -155,40 +166,45 @@ def _refused(user: User | None, reason: str, now: datetime, *, last: bool) -> No
     """The name that was typed is not recorded: people type their password there."""
     who = ref(user) if user else Ref("user", "unknown")
     with transaction.atomic(durable=True):
-        _record_failure(
-            actions.AUTH_SIGN_IN_FAILED,
-            who,
-            user,
-            "Sign-in refused: wrong user name or password.",
-            {"method": "password", "reason": reason},
-            now,
-        )
+        said = "Sign-in refused: wrong user name or password."
+        _record_failure(actions.AUTH_SIGN_IN_FAILED, who, user, said, now, method="password", reason=reason)
         if last:
-            _record_failure(
-                actions.AUTH_THROTTLED, who, user, "Too many wrong sign-ins: further ones must wait.", {}, now
-            )
+            said = "Too many wrong sign-ins: further ones must wait."
+            _record_failure(actions.AUTH_THROTTLED, who, user, said, now, method="password")
 
 
-def _wrong_code(user: User, charges: Sequence[lockout.Charge], now: datetime) -> None:
+def _wrong_code(user: User, charges: Sequence[lockout.Charge], now: datetime, by: Ref, *, last: bool) -> None:
     failures = lockout.failures(charges)
     with transaction.atomic(durable=True):
-        _record_failure(actions.MFA_FAILED, ref(user), user, "A wrong or spent code.", {"in_a_row": failures}, now)
+        said = "A wrong or spent code."
+        _record_failure(actions.MFA_FAILED, ref(user), user, said, now, by=by, reason="wrong", in_a_row=failures)
+        if last:
+            said = "Too many wrong codes: further ones must wait."
+            _record_failure(actions.AUTH_THROTTLED, ref(user), user, said, now, by=by, method="code")
         if failures == _WARN_AT:
             mail.to(user, "codes_failing", now=now)
     if failures >= lockout.SECOND_FACTOR_DISABLED_AT:
         mfa.lock(user, now=now)
 
 
+def _locked_code(user: User, now: datetime, by: Ref) -> None:
+    """Nothing makes these attempts wait: they are recorded once a minute."""
+    with transaction.atomic(durable=True):
+        if not lockout.noted_lately("locked_code", user, now=now):
+            said = "A code was refused: the second factor is locked."
+            _record_failure(actions.MFA_FAILED, ref(user), user, said, now, by=by, reason="locked")
+
+
 def _record_failure(
-    action: str, who: Ref, user: User | None, details: str, facts: dict[str, str | int], now: datetime
+    action: str, who: Ref, user: User | None, details: str, now: datetime, *, by: Ref = ANONYMOUS, **facts: str | int
 ) -> None:
     trail.record(
         action,
-        actor=Ref("anonymous", "unknown"),
+        actor=by,
         object=who,
         subject=ref(user) if user else None,
         outcome="failure",
         details=details,
-        facts=dict(facts),
+        facts=facts,
         now=now,
     )

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audit import actions
-from identity import roles, sessions
+from identity import denials, roles, sessions
 from identity.accounts import record
 from identity.models import User
 from identity.session_store import row_key
@@ -36,7 +36,7 @@ def flower_auth(request: HttpRequest) -> HttpResponse:
     if visitor is None:
         return HttpResponse(status=401)
     if not roles.is_admin(visitor):
-        return HttpResponse(status=403)
+        return denials.of_page(request, HttpResponse(status=403), code="admin_only", user=visitor)
     known = request.session.get(_ENTERED) or _record_entry(request, visitor, now)
     return HttpResponse(status=204 if known else 401)
 

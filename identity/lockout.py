@@ -49,6 +49,7 @@ ADDRESS_HOUR: Final = Rule(200, timedelta(minutes=15), timedelta(hours=1), timed
 SECOND_FACTOR: Final = Rule(5, timedelta(seconds=60), timedelta(hours=1))
 SECOND_FACTOR_DISABLED_AT: Final = 100  # SP 800-63B-4 3.2.2: no more than 100 in a row
 RESET: Final = Rule(5, timedelta(hours=1), timedelta(hours=1), timedelta(hours=1), window=True)
+NOTED: Final = Rule(1, timedelta(minutes=1), timedelta(minutes=1), timedelta(minutes=1), window=True)
 
 
 class TooManyAttempts(Exception):
@@ -132,6 +133,19 @@ def forgive(charges: Sequence[Charge], *, now: datetime) -> None:
 def failures(charges: Sequence[Charge]) -> int:
     """How often the first counter has been charged in a row."""
     return Attempts.objects.filter(key=charges[0].key).values_list("failures", flat=True).first() or 0
+
+
+def noted_lately(what: str, user: User, *, now: datetime) -> bool:
+    """Whether this was noted of the person within the last minute; if not, it is now, in the caller's transaction.
+
+    For what is to be recorded but may be repeated as often as somebody likes.
+    """
+    key = f"noted:{what}:{user.pk}"
+    rows = _locked([key], now)
+    if _until([Charge(key, NOTED)], rows, now) is not None:
+        return True
+    _count(rows[key], NOTED, now)
+    return False
 
 
 def unlock(user: User) -> None:

@@ -194,7 +194,8 @@ def lock(user: User, *, now: datetime) -> None:
     """Put the second factor out of use until an admin unlocks it: too many wrong codes (SP 800-63B-4 3.2.2)."""
     with transaction.atomic(durable=True):
         if MfaDevice.objects.filter(user=user, disabled_at=None).update(disabled_at=now):
-            record(actions.MFA_LOCKED, user, "Second factor locked after too many wrong codes.", now=now)
+            said = "Second factor locked after too many wrong codes."
+            record(actions.MFA_LOCKED, user, said, by=Ref("system", "lockout"), now=now)
             mail.to(user, "mfa_locked", now=now)
 
 

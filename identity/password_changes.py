@@ -33,11 +33,9 @@ def change(token: ApiToken, *, current: str, new: str, code: str = "", now: date
     """
     user = token.user
     charges = lockout.sign_in(user.username, user)
-    lockout.charge(charges, now=now)
+    last = lockout.charge(charges, now=now)
     if not user.check_password(current):
-        with transaction.atomic(durable=True):
-            why = "Change of password refused: the current one was wrong."
-            record(actions.PASSWORD_CHANGE_FAILED, user, why, outcome="failure", now=now)
+        _wrong_password(user, now, last=last)
         raise WrongPassword
     lockout.refund(charges, now=now)
     if new == current:
@@ -48,9 +46,11 @@ def change(token: ApiToken, *, current: str, new: str, code: str = "", now: date
         if not authentication.unchanged(user):
             raise WrongCredentials
         _set(user, new)
-        record(actions.PASSWORD_CHANGED, user, "Password changed by its owner.", now=now)
+        fresh = tokens.issue(user, kind=TokenKind(token.kind), mfa_at=mfa_at or token.mfa_at, now=now)
+        facts = {"session": str(fresh.token.id), "replaced": str(token.id)}
+        record(actions.PASSWORD_CHANGED, user, "Password changed by its owner.", facts=facts, now=now)
         mail.to(user, "password_changed", now=now)
-        return tokens.issue(user, kind=TokenKind(token.kind), mfa_at=mfa_at or token.mfa_at, now=now)
+    return fresh
 
 
 def request_reset(email: str, *, now: datetime) -> None:
@@ -68,7 +68,7 @@ def request_reset(email: str, *, now: datetime) -> None:
         who = ref(user) if user else Ref("user", "unknown")
         trail.record(
             actions.PASSWORD_RESET_REQUESTED,
-            actor=Ref("anonymous", "unknown"),
+            actor=authentication.ANONYMOUS,
             object=who,
             subject=ref(user) if user else None,
             details="A link to set a new password was asked for.",
@@ -85,13 +85,41 @@ def set_by_link(uid: int, secret: str, new: str, *, now: datetime) -> None:
     """
     charges = lockout.address()
     lockout.charge(charges, now=now)
-    with transaction.atomic():
-        user = links.read(uid, secret)
-        _validate(user, new)
-        _set(user, new)
-        record(actions.PASSWORD_RESET, user, "Password set by a link from a mail.", now=now)
-        mail.to(user, "password_changed", now=now)
+    try:
+        with transaction.atomic():
+            user = links.read(uid, secret)
+            _validate(user, new)
+            _set(user, new)
+            record(actions.PASSWORD_RESET, user, "Password set by a link from a mail.", now=now)
+            mail.to(user, "password_changed", now=now)
+    except links.BadLink:
+        _bad_link(uid, now)
+        raise
     lockout.refund(charges, now=now)
+
+
+def _wrong_password(user: User, now: datetime, *, last: bool) -> None:
+    with transaction.atomic(durable=True):
+        said = "Change of password refused: the current one was wrong."
+        record(actions.PASSWORD_CHANGE_FAILED, user, said, outcome="failure", now=now)
+        if last:
+            said, facts = "Too many wrong passwords: further ones must wait.", {"method": "password"}
+            record(actions.AUTH_THROTTLED, user, said, outcome="failure", facts=facts, now=now)
+
+
+def _bad_link(uid: int, now: datetime) -> None:
+    """Whoever tries links tries to take over an account; the address of the network bounds how often."""
+    user = User.objects.filter(pk=uid).first()
+    with transaction.atomic(durable=True):
+        trail.record(
+            actions.PASSWORD_RESET_FAILED,
+            actor=authentication.ANONYMOUS,
+            object=ref(user) if user else Ref("user", "unknown"),
+            subject=ref(user) if user else None,
+            outcome="failure",
+            details="Password not set: the link is not good (any more).",
+            now=now,
+        )
 
 
 def _with_address(email: str) -> User | None:
@@ -105,7 +133,7 @@ def _second_factor(user: User, code: str, now: datetime) -> datetime | None:
         return None
     if not code.strip():
         raise CodeRequired
-    authentication.check_code(user, code, now=now)
+    authentication.check_code(user, code, now=now, by=ref(user))
     return now
 
 

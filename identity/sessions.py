@@ -66,7 +66,7 @@ def end(request: HttpRequest, *, now: datetime) -> None:
     """Sign the browser out, and empty its session."""
     if user := holder(request, now=now):
         with transaction.atomic():
-            record(actions.AUTH_SIGNED_OUT, user, "Signed out.", now=now)
+            record(actions.AUTH_SIGNED_OUT, user, "Signed out.", facts={"door": "admin"}, now=now)
     logout(request)
 
 

@@ -8,7 +8,8 @@ admin is refused at the password, in the same words as a stranger. What an attem
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -25,7 +26,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from identity import accounts, authentication, mfa, roles, sessions
+from identity import accounts, authentication, denials, mfa, roles, sessions
 from identity.authentication import FactorLocked, TooManyAttempts, WrongCode, WrongCredentials
 from identity.models import Role, User
 
@@ -50,8 +51,18 @@ class MfaAdminSite(AdminSite):
         return roles.is_admin(sessions.holder(request, now=timezone.now()) or AnonymousUser())
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
-        """As Django's, but nothing behind the door is ever kept in a cache."""
-        return super().admin_view(view)
+        """As Django's, but nothing behind the door is ever kept in a cache, and who is sent away is recorded."""
+        inner = super().admin_view(view)
+
+        @wraps(inner)
+        def watched(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            answer = inner(request, *args, **kwargs)
+            visitor = sessions.holder(request, now=timezone.now())
+            if visitor is None or roles.is_admin(visitor):
+                return answer
+            return denials.of_page(request, answer, code="admin_only", user=visitor)
+
+        return cast(View, watched)
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Django's own, and the two pages of the second factor."""
@@ -71,6 +82,7 @@ class MfaAdminSite(AdminSite):
             user = authentication.check_password(username, request.POST.get("password", ""), role=Role.ADMIN, now=now)
         except (WrongCredentials, TooManyAttempts) as refusal:
             return self._refused(request, "password", refusal, username=username)
+        authentication.awaits_code(user, now=now)
         sessions.begin(request, user, now=now)
         return _to_step(request, "code" if mfa.enrolled(user) else "enrol")
 
@@ -129,7 +141,8 @@ class MfaAdminSite(AdminSite):
         """Let the admin in; or the answer that says why not."""
         if accounts.owes_a_password(user):
             sessions.end(request, now=now)
-            return self._page(request, "own_password", status=403)
+            page = self._page(request, "own_password", status=403)
+            return denials.of_page(request, page, code="password_change_required", user=user)
         try:
             sessions.complete(request, user, factor=factor, now=now)
         except WrongCredentials:

@@ -22,7 +22,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from audit import actions, context
 from identity import authentication, limits, mfa
-from identity.accounts import record
+from identity.accounts import record, ref
 from identity.authentication import CodeRequired, WrongCredentials
 from identity.models import ApiToken, TokenKind, User
 
@@ -67,6 +67,7 @@ def sign_in(username: str, password: str, code: str, *, now: datetime) -> Issued
     if not mfa.enrolled(user):
         return _admit(user, "none", now)
     if not code.strip():
+        authentication.awaits_code(user, now=now)
         raise CodeRequired
     return _admit(user, authentication.check_code(user, code, now=now), now)
 
@@ -75,7 +76,8 @@ def rotate(token: ApiToken, *, now: datetime) -> Issued:
     """A new text for the same session; the old one is dead. Its absolute end stays where it was."""
     with transaction.atomic():
         fresh = _replace(token, mfa_at=token.mfa_at, now=now)
-        record(actions.TOKEN_ROTATED, token.user, "Token exchanged for a new one.", now=now)
+        facts = {"session": str(fresh.token.id), "replaced": str(token.id)}
+        record(actions.TOKEN_ROTATED, token.user, "Token exchanged for a new one.", facts=facts, now=now)
     return fresh
 
 
@@ -84,10 +86,11 @@ def step_up(token: ApiToken, code: str, *, now: datetime) -> Issued:
 
     Raises what `authentication.check_code` raises.
     """
-    factor = authentication.check_code(token.user, code, now=now)
+    factor = authentication.check_code(token.user, code, now=now, by=ref(token.user))
     with transaction.atomic():
         fresh = _replace(token, mfa_at=now, now=now)
-        record(actions.AUTH_STEPPED_UP, token.user, "Second factor shown again.", facts={"factor": factor}, now=now)
+        facts = {"factor": factor, "session": str(fresh.token.id), "replaced": str(token.id)}
+        record(actions.AUTH_STEPPED_UP, token.user, "Second factor shown again.", facts=facts, now=now)
     return fresh
 
 
@@ -100,7 +103,8 @@ def sign_out(token: ApiToken, *, now: datetime) -> None:
     """End this token."""
     with transaction.atomic():
         ApiToken.objects.filter(pk=token.pk).delete()
-        record(actions.AUTH_SIGNED_OUT, token.user, "Signed out.", now=now)
+        facts = {"door": "api", "session": str(token.id)}
+        record(actions.AUTH_SIGNED_OUT, token.user, "Signed out.", facts=facts, now=now)
 
 
 def sign_out_everywhere(user: User, *, now: datetime) -> None:
@@ -145,7 +149,7 @@ def _admit(user: User, factor: str, now: datetime) -> Issued:
         if authentication.unchanged(user):
             kind, mfa_at = (TokenKind.ENROL, None) if factor == "none" else (TokenKind.SESSION, now)
             fresh = issue(user, kind=kind, mfa_at=mfa_at, now=now)
-            authentication.signed_in(user, factor=factor, door="api", now=now)
+            authentication.signed_in(user, factor=factor, door="api", session=str(fresh.token.id), now=now)
             return fresh
     raise WrongCredentials
 

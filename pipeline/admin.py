@@ -2,8 +2,16 @@
 
 from django.contrib import admin
 
-from audit.looking import LookOnly
+from audit import actions
+from audit.looking import LookOnly, Read
+from audit.trail import Ref
 from pipeline.models import Document, DocumentVersion, Scan
+
+
+def _of_version(version: DocumentVersion) -> Read:
+    document = version.document
+    owner = Ref("user", str(document.owner_id))
+    return Read(actions.DOCUMENT_READ, Ref("version", str(version.pk)), owner, {"document": str(document.pk)})
 
 
 @admin.register(Document)
@@ -17,6 +25,11 @@ class DocumentAdmin(LookOnly):
     search_help_text = "A document's id, a part of its name, or of its owner's user name."
     ordering = ("-created_at",)
 
+    def reading(self, row: Document) -> Read:
+        """The document as such, of which no version is shown."""
+        document, owner = Ref("document", str(row.pk)), Ref("user", str(row.owner_id))
+        return Read(actions.DOCUMENT_READ, document, owner, {"document": str(row.pk)})
+
 
 @admin.register(DocumentVersion)
 class VersionAdmin(LookOnly):
@@ -28,6 +41,10 @@ class VersionAdmin(LookOnly):
     search_fields = ("=id", "=document__id", "=sha256")
     search_help_text = "A version's id, its document's id, or a SHA-256."
     ordering = ("-created_at",)
+
+    def reading(self, row: DocumentVersion) -> Read:
+        """As through the API."""
+        return _of_version(row)
 
 
 @admin.register(Scan)
@@ -42,3 +59,7 @@ class ScanAdmin(LookOnly):
     search_fields = ("=version__id",)
     search_help_text = "A version's id."
     ordering = ("-id",)
+
+    def reading(self, row: Scan) -> Read:
+        """A scan is a part of what is known of its version."""
+        return _of_version(row.version)

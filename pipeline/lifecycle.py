@@ -49,6 +49,7 @@ ARROWS: Final[dict[Status, frozenset[Status]]] = {
     Status.RECALLED: frozenset(),
 }
 MOST_DEATHS = 6
+MOST_NAMED: Final = 10  # S3 versions in one event: an id may have 1,024 bytes, and a policy can be replayed often
 NUDGE_AGAIN = timedelta(seconds=10)
 # Findings whose content clamd does not see by itself: whatever the policy says of them, it is streamed too.
 PACKED: Final = frozenset({findings.ATTACHMENT, findings.EMBEDDED_OLE})
@@ -327,16 +328,29 @@ def tidy(version_id: UUID, *, now: datetime | None = None) -> int:
 
     Replays of the POST may land until its policy ends, so only a tidy after that end is the last one.
     Infected bytes are kept: two people may release them.
-    """
-    version = DocumentVersion.objects.filter(pk=version_id, status__in=TIDIED).first()
-    if version is None:
-        return 0
 
-    purged = storage.purge(version)
+    What is about to go is recorded first, by its S3 versions, because bytes that are gone cannot be told
+    of any more: a crash in between repeats the event for those that are still there.
+    """
+    with claims.held(version_id) as ours:
+        version = _ended(version_id) if ours else None
+        if version is None:
+            return 0
+
+        doomed = storage.quarantined(version)
+        if doomed:
+            with transaction.atomic():
+                facts = {"count": len(doomed), "s3_versions": doomed[:MOST_NAMED]}
+                _record(version, actions.VERSION_PURGED, facts=facts)
+        purged = storage.purge(version, doomed)
 
     if (now or timezone.now()) >= version.expires_at + _grace():
         DocumentVersion.objects.filter(pk=version.pk).update(tidied_at=timezone.now())
     return purged
+
+
+def _ended(version_id: UUID) -> DocumentVersion | None:
+    return DocumentVersion.objects.select_related("document").filter(pk=version_id, status__in=TIDIED).first()
 
 
 def next_in_line(version: DocumentVersion) -> DocumentVersion | None:
@@ -385,7 +399,8 @@ def _stick(version: DocumentVersion, why: str) -> None:
             stuck_reason=why
         )
         if stuck:
-            _record(version, actions.VERSION_STUCK, facts={"status": version.status}, outcome="failure")
+            facts = {"status": version.status, "why": why}
+            _record(version, actions.VERSION_STUCK, facts=facts, outcome="failure")
 
 
 def _end(
@@ -449,6 +464,7 @@ def _record(
         object=Ref("version", str(version.pk)),
         subject=Ref("user", str(version.document.owner_id)),
         outcome=outcome,
+        details=_line(version, action, facts),
         facts={
             "document": str(version.document_id),
             "doc_type": version.document.doc_type,
@@ -459,6 +475,10 @@ def _record(
 
 def _line(version: DocumentVersion, action: str, facts: dict[str, Any]) -> str:
     """Say the event in a line for people: what, of which document, and why or as what."""
-    why = facts.get("reason_code") or (f"number {facts['number']}" if "number" in facts else "")
+    why = str(facts.get("reason_code") or facts.get("why") or "").rstrip(".")
+    if "number" in facts:
+        why = f"number {facts['number']}"
+    if "s3_versions" in facts:
+        why = f"{facts['count']} S3 versions deleted from quarantine"
     what = f"Version {action.rpartition('.')[2]}, document {version.document_id}"
     return f"{what}: {why}." if why else f"{what}."

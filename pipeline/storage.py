@@ -289,13 +289,17 @@ def _encryption() -> dict[str, Any]:
     return {"ServerSideEncryption": settings.S3_ENCRYPTION} if settings.S3_ENCRYPTION else {}
 
 
-def purge(version: "DocumentVersion") -> int:
-    """Delete every S3 version of the version's quarantine key; return how many there were."""
-    count = 0
-    for item in list(_versions(version.incoming_key)):
-        client().delete_object(Bucket=settings.QUARANTINE_BUCKET, Key=item["Key"], VersionId=item["VersionId"])
-        count += 1
-    return count
+def quarantined(version: "DocumentVersion") -> list[str]:
+    """Return the S3 versions that quarantine holds of the version, by their ids, newest first."""
+    return [item["VersionId"] for item in _versions(version.incoming_key)]
+
+
+def purge(version: "DocumentVersion", these: list[str] | None = None) -> int:
+    """Delete these S3 versions of the version's quarantine key, or all there are; return how many."""
+    doomed = quarantined(version) if these is None else these
+    for version_id in doomed:
+        client().delete_object(Bucket=settings.QUARANTINE_BUCKET, Key=version.incoming_key, VersionId=version_id)
+    return len(doomed)
 
 
 def download_url(version: "DocumentVersion") -> str:

@@ -24,7 +24,7 @@ from identity import housekeeping, mail  # noqa: E402  (models need Django to be
 from pipeline import claims, lifecycle  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
 from pipeline.models import DocumentVersion, Status  # noqa: E402
-from workers import broker  # noqa: E402
+from workers import broker, starting  # noqa: E402
 from workers.nudges import MAIL, TASK_FOR, nudge, send  # noqa: E402
 
 log = structlog.get_logger(__name__)
@@ -43,8 +43,9 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     log.info("reconcile_started", seconds=settings.RECONCILE_SECONDS)
-    forgotten_at = float("-inf")
+    forgotten_at, told = float("-inf"), False
     while not stop.is_set():
+        told = told or starting.recorded("reconcile")
         _sweep_and_log()
         if time.monotonic() - forgotten_at > FORGET_EVERY_SECONDS:
             forgotten_at = time.monotonic()

@@ -16,7 +16,7 @@ from api import rates
 from identity.models import User
 from tests import factories
 from tests.api.test_upload import BODY
-from tests.people import Person, post, refusal
+from tests.people import Person, post, recorded, refusal
 
 Signed = Callable[[User], APIClient]
 START = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
@@ -88,10 +88,9 @@ def test_downloads_have_a_rate_by_the_hour_and_reading_does_not_count(
     assert statuses(api, f"{path}download/", 3) == [404, 404, 429]
 
 
-def test_who_may_not_enter_is_not_counted(clock: Any, newton: Person) -> None:
-    client = newton.client()
-    assert statuses(client, "documents/", 6) == [403] * 6
-    assert client.get("/api/auth/me/").status_code == 200
+def test_a_refusal_is_a_call_too_because_it_leaves_an_event(clock: Any, newton: Person) -> None:
+    assert statuses(newton.client(), "documents/", 6) == [403] * 5 + [429]
+    assert len(recorded("access.denied")) == 5
 
 
 def test_strangers_are_not_counted_here(clock: Any, db: None) -> None:

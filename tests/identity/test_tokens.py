@@ -303,7 +303,7 @@ def test_a_spent_code_is_recorded_as_a_failure_of_the_factor(alice: User) -> Non
         sign_in(code="123456")
     event = last_event()
     assert (event["action"], event["outcome"]) == ("mfa.failed", "failure")
-    assert event["facts"] == {"in_a_row": 1}
+    assert event["facts"] == {"reason": "wrong", "in_a_row": 1}
 
 
 def test_rotating_changes_the_text_and_not_the_end(alice: User) -> None:

@@ -71,7 +71,8 @@ def test_bytes_without_a_call_back_are_received_anyway(as_: As) -> None:
 def test_what_happened_is_in_the_audit_log_within_seconds(as_: As, stack: Running) -> None:
     alice, admin = as_("alice"), as_("admin")
     id_ = ended(alice, upload(alice, factories.PDF, "Audited", "a.pdf", "application/pdf"))["id"]
-    wanted = ["version.available", "version.scanned", "version.validated", "version.received", "version.requested"]
+    life = ["requested", "received", "validated", "scanned", "available", "purged"]
+    wanted = [f"version.{happened}" for happened in reversed(life)]
     limit = time.monotonic() + 10
     while time.monotonic() < limit:
         answer = requests.get(
@@ -84,6 +85,17 @@ def test_what_happened_is_in_the_audit_log_within_seconds(as_: As, stack: Runnin
             return
         time.sleep(0.2)
     pytest.fail(f"only {seen}")
+
+
+def test_every_process_that_works_with_the_database_has_said_that_it_started(as_: As, stack: Running) -> None:
+    """Once, however many processes it has; and all go by the same policy and configuration."""
+    asked = f"{stack.details['api']}/auditlogs/?action=process.started"
+    rows = requests.get(asked, headers=as_("admin").authorization, timeout=10).json()
+    started = [row["facts"]["process"] for row in rows]
+    assert sorted(started) == ["audit", "default", "finalize", "reconcile", "scan", "validate", "web"]
+    assert {row["object"] for row in rows} == {f"process:{name}" for name in started}
+    for fact in ("policy_sha256", "settings_sha256", "version"):
+        assert len({row["facts"][fact] for row in rows}) == 1, fact
 
 
 def test_metrics_tell_of_each_stage_on_the_internal_address(stack: Running) -> None:

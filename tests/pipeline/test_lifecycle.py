@@ -1,5 +1,6 @@
 """A version's life, step by step, on the real servers."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from identity.models import User
 from pipeline import lifecycle, storage
 from pipeline.models import DocumentVersion, Scan, Status
 from tests import factories
+from tests.people import recorded
 
 
 def test_a_document_goes_from_post_to_vault(alice: User) -> None:
@@ -201,6 +203,39 @@ def test_tidy_empties_quarantine_and_remembers_it_only_after_the_policy_ends(ali
     assert lifecycle.tidy(version.pk, now=version.expires_at + lifecycle._grace()) == 1
     version.refresh_from_db()
     assert version.tidied_at is not None
+
+
+def test_what_is_purged_is_recorded_once_by_its_s3_versions(alice: User) -> None:
+    version = factories.available(alice)
+    factories.send(version)
+    held = storage.quarantined(version)
+    assert [lifecycle.tidy(version.pk) for _ in range(3)] == [2, 0, 0]
+    (event,) = recorded("version.purged")
+    assert (event["facts"]["count"], event["facts"]["s3_versions"]) == (2, held)
+    assert event["object"] == {"kind": "version", "uid": str(version.pk)}
+    assert event["subject"] == {"kind": "user", "uid": str(alice.pk)}
+
+
+def test_an_upload_that_never_came_leaves_nothing_to_purge(alice: User) -> None:
+    version = factories.begun(alice)
+    lifecycle.expire(version.pk, now=version.expires_at + lifecycle._grace())
+    assert lifecycle.tidy(version.pk) == 0
+    assert recorded("version.purged") == []
+
+
+def test_every_event_of_a_version_is_a_readable_line_without_names(alice: User) -> None:
+    lifecycle.tidy(factories.available(alice).pk)
+    dud = factories.received(alice, b"no PDF at all", name="Dud")
+    lifecycle.validate(dud.pk)
+    stuck = factories.received(alice, name="Stuck")
+    storage.purge(stuck)
+    lifecycle.validate(stuck.pk)
+    leaves = list(map(json.loads, Outbox.objects.values_list("leaf", flat=True)))
+    lines = [leaf["details"] for leaf in leaves]
+    assert not [leaf for leaf in leaves if "request_id" in leaf]  # no request: no address, and nobody's browser
+    assert all(lines)
+    assert not [line for line in lines if "\n" in line or "statement.pdf" in line or "alice" in line or "Dud" in line]
+    assert {line.split(",")[0] for line in lines} >= {"Version received", "Version stuck", "Version purged"}
 
 
 def test_infected_bytes_are_kept(alice: User) -> None:

@@ -15,6 +15,7 @@ from identity.models import User
 from pipeline import claims, lifecycle, storage
 from pipeline.models import Document, DocumentVersion, Scan, Status
 from tests import factories
+from tests.people import recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,6 +73,13 @@ def test_of_two_racing_steps_one_moves_and_one_event_is_written(
     assert sorted(m is None for m in moved) == [False, True]
     assert Outbox.objects.count() == 1
     assert Scan.objects.count() == (1 if step in {"scan", "finalize"} else 0)
+
+
+def test_of_many_who_tidy_at_once_one_purges_and_tells_of_it(alice: User) -> None:
+    version = factories.available(alice)
+    purged = at_once(*[lambda: lifecycle.tidy(version.pk)] * 4)
+    assert sorted(purged) == [0, 0, 0, 1]
+    assert len(recorded("version.purged")) == 1
 
 
 def test_a_claimed_version_is_left_alone(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,11 +70,47 @@ def test_a_message_lands_on_its_own_queue_alone() -> None:
     app.control.purge()
 
 
-def test_one_request_to_sequence_is_outstanding_at_a_time() -> None:
+def asked_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process had not asked for the sequencer lately."""
+    monkeypatch.setattr(nudges, "_asked_at", float("-inf"))
+
+
+def test_one_request_to_sequence_is_outstanding_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     app.control.purge()
     broker.unmark(nudges.OUTSTANDING)
     for _ in range(3):
+        asked_long_ago(monkeypatch)
         nudges.wake_sequencer()
+    assert broker.length("audit") == 1
+    app.control.purge()
+    broker.unmark(nudges.OUTSTANDING)
+
+
+def test_a_process_asks_for_the_sequencer_no_oftener_than_that_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
+    app.control.purge()
+    asked_long_ago(monkeypatch)
+    for _ in range(3):
+        broker.unmark(nudges.OUTSTANDING)
+        nudges.wake_sequencer()
+    assert broker.length("audit") == 1
+    assert nudges.ASKED_SECONDS < tasks.SEQUENCE_SECONDS
+    app.control.purge()
+    broker.unmark(nudges.OUTSTANDING)
+
+
+def test_a_request_to_sequence_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(*_: object, **__: object) -> None:
+        raise OSError("no broker")
+
+    app.control.purge()
+    asked_long_ago(monkeypatch)
+    with monkeypatch.context() as broken:
+        broken.setattr(nudges, "send", dead)
+        broker.unmark(nudges.OUTSTANDING)
+        with pytest.raises(OSError, match="no broker"):
+            nudges.wake_sequencer()
+    broker.unmark(nudges.OUTSTANDING)
+    nudges.wake_sequencer()
     assert broker.length("audit") == 1
     app.control.purge()
     broker.unmark(nudges.OUTSTANDING)

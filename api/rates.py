@@ -5,6 +5,7 @@ together. A broker that is away fails no request: nothing is counted until it is
 """
 
 import time
+from ipaddress import ip_network
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,7 @@ from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from audit.middleware import client_ip
 from identity.models import Role, User
 from workers import broker
 
@@ -20,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 MINUTE: Final = 60
 HOUR: Final = 3600
+STRANGERS_PER_MINUTE: Final = 600  # a client that follows the log from its beginning asks for many tiles
 _ASK_AGAIN_AFTER: Final = 5.0  # a store that hangs would hold up every request for its timeout
 
 
@@ -104,3 +107,24 @@ class Downloads(Calls):
     def limit(self, user: User) -> int:
         """How many in an hour."""
         return settings.DOWNLOADS_PER_HOUR
+
+
+class Strangers(BaseThrottle):
+    """Calls of nobody in particular, where there is something that anybody may read: by address."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Count the call, and say whether it is within the limit. Who has signed in is counted by `Calls`."""
+        if isinstance(request.user, User):
+            return True
+        window, self._passed = divmod(time.time(), MINUTE)
+        key = f"strangers:{_network(client_ip(request._request))}:{int(window)}"
+        return counts.add(key, 2 * MINUTE) <= STRANGERS_PER_MINUTE
+
+    def wait(self) -> float:
+        """Seconds until the window ends."""
+        return max(MINUTE - self._passed, 1)
+
+
+def _network(address: str) -> str:
+    """The address; of IPv6 the /64 that one subscriber has."""
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address

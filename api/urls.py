@@ -3,9 +3,12 @@
 from django.urls import path
 
 from api import (
+    audit_log,
     auditlogs,
     auth,
     documents,
+    erasures,
+    events,
     investors,
     mfa,
     passwords,
@@ -36,6 +39,12 @@ urlpatterns = [
     path("documents/<uuid:id>/history/", documents.History.as_view()),
     path("documents/<uuid:id>/download/", documents.Download.as_view()),
     path("auditlogs/", auditlogs.AuditLogs.as_view()),
+    path("auditlogs/<int:seq>/", events.One.as_view()),
+    path("auditlogs/<int:seq>/leaf/", events.Leaf.as_view()),
+    path("auditlogs/<int:seq>/proof/", events.Proof.as_view()),
+    path("audit/log/checkpoint", audit_log.Checkpoint.as_view()),  # as C2SP tlog-tiles writes them: no slash at the end
+    path("audit/log/tile/entries/<path:place>", audit_log.Entries.as_view()),
+    path("audit/log/tile/<str:level>/<path:place>", audit_log.Hashes.as_view()),
     path("investors/", investors.Investors.as_view()),
     path("investors/create_user/", investors.CreateUser.as_view()),
     path("investors/mfa/setup/", mfa.Setup.as_view()),
@@ -53,5 +62,8 @@ urlpatterns = [
     path("role-requests/", role_requests.RoleRequests.as_view()),
     path("role-requests/<uuid:id>/approve/", role_requests.Approve.as_view()),
     path("role-requests/<uuid:id>/refuse/", role_requests.Refuse.as_view()),
+    path("erasures/", erasures.Erasures.as_view()),
+    path("erasures/<uuid:id>/approve/", erasures.Approve.as_view()),
+    path("erasures/<uuid:id>/refuse/", erasures.Refuse.as_view()),
     path("schema/", schema.Schema.as_view(), name="schema"),
 ]

@@ -44,6 +44,12 @@ ROUTES = """
     verified  verified  GET                        documents/<uuid:id>/history/
     verified  verified  GET                        documents/<uuid:id>/download/
     log       log       GET                        auditlogs/
+    log       log       GET                        auditlogs/<int:seq>/
+    log       log       GET                        auditlogs/<int:seq>/leaf/
+    log       log       GET                        auditlogs/<int:seq>/proof/
+    log       log       GET                        audit/log/checkpoint
+    log       log       GET                        audit/log/tile/entries/<path:place>
+    log       log       GET                        audit/log/tile/<str:level>/<path:place>
     admin     admin     GET                        investors/
     admin     admin     GET                        investors/<int:id>/
     act       act       POST                       investors/create_user/
@@ -57,6 +63,9 @@ ROUTES = """
     admin     admin     GET                        role-requests/
     act       act       POST                       role-requests/<uuid:id>/approve/
     act       act       POST                       role-requests/<uuid:id>/refuse/
+    admin     act       GET,POST                   erasures/
+    act       act       POST                       erasures/<uuid:id>/approve/
+    act       act       POST                       erasures/<uuid:id>/refuse/
     verified  verified  GET                        schema/
 """
 

@@ -1,4 +1,4 @@
-"""Grows the Merkle tree over the events that a log already has."""
+"""Grows the Merkle tree, and the map from times to places, over the events that a log already has."""
 
 from typing import Any
 
@@ -7,24 +7,41 @@ from django.db import migrations
 from audit import tree
 
 WIDTH = 256
+RUN = 1000  # events in one row of the map
 
 
 def build(apps: Any, _: Any) -> None:
-    """Read every leaf's hash once, in order."""
+    """Read every event's hash and time once, in order."""
     State, Event = apps.get_model("audit", "State"), apps.get_model("audit", "Event")
     state = State.objects.first()
     if state is None:
         return
-    frontier, row = tree.Frontier(), []
+    frontier, row, times = tree.Frontier(), [], []
     levels: list[list[bytes]] = []
-    for leaf_hash in Event.objects.order_by("seq").values_list("leaf_hash", flat=True).iterator(10_000):
+    latest = None
+    for leaf_hash, occurred_at in (
+        Event.objects.order_by("seq").values_list("leaf_hash", "occurred_at").iterator(10_000)
+    ):
         row.append(bytes(leaf_hash))
+        times.append(occurred_at)
         frontier.extend(row[-1:])
         if len(row) == WIDTH:
             _store(apps.get_model("audit", "Tile"), levels, 0, frontier.size // WIDTH - 1, row)
             row = []
+        if len(times) == RUN:
+            latest = _span(apps.get_model("audit", "Batch"), frontier.size, times, latest)
+            times = []
+    if times:
+        _span(apps.get_model("audit", "Batch"), frontier.size, times, latest)
     state.frontier, state.root = bytes(frontier), frontier.root()
     state.save(update_fields=["frontier", "root"])
+
+
+def _span(Batch: Any, size: int, times: list[Any], latest: Any) -> Any:
+    """Note the times of the last events of a log of that size; return the latest time so far."""
+    latest = max(times) if latest is None else max(latest, *times)
+    Batch.objects.create(low=size - len(times), high=size - 1, earliest=min(times), latest=latest)
+    return latest
 
 
 def _store(Tile: Any, levels: list[list[bytes]], level: int, number: int, hashes: list[bytes]) -> None:

@@ -7,6 +7,7 @@ values stand apart, encrypted (`Private`, `PrivateKey`), because they must be er
 
 import json
 import uuid
+from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
@@ -57,6 +58,23 @@ class Outbox(models.Model):
         return f"outbox {self.pk}"
 
 
+class Unreadable(models.Model):
+    """What stood in the outbox and is no leaf, as it was found (audit.sequencer); an event tells of it."""
+
+    id = models.BigIntegerField(primary_key=True)  # as in the outbox
+    leaf = models.TextField()
+    private = models.BinaryField(null=True)
+    key_id = models.BigIntegerField(null=True)
+    queued_at = models.DateTimeField()
+    reason = models.CharField(max_length=_NAME)
+
+    class Meta:
+        verbose_name_plural = "unreadable"
+
+    def __str__(self) -> str:
+        return f"outbox {self.pk}: {self.reason}"
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     """The filters by which the log is read; each is served by an index."""
 
@@ -64,13 +82,19 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Acts of one actor, named as `str(Ref)` names it: "user:12"."""
         return self.filter(actor=actor)
 
-    def on(self, target: str) -> Self:
-        """Acts upon one object, named as `str(Ref)` names it."""
-        return self.filter(object=target)
+    def on(self, *targets: str) -> Self:
+        """Acts upon any of these objects, named as `str(Ref)` names them."""
+        return self.filter(object__in=targets)
 
     def doing(self, prefix: str) -> Self:
         """Acts whose name begins with `prefix` ("version.", "auth.signed_in")."""
         return self.filter(action__in=actions.matching(prefix))
+
+    def within(self, since: datetime | None, until: datetime | None, low: int, high: int) -> Self:
+        """What occurred from `since` on and before `until`; it must stand at the places `low` to `high`."""
+        near = self.filter(seq__gte=low, seq__lte=high)
+        near = near.filter(occurred_at__gte=since) if since else near
+        return near.filter(occurred_at__lt=until) if until else near
 
     def newest(self, *, before: int | None = None) -> Self:
         """Newest first; with `before`, only those before that place. Slice it, never count it."""
@@ -105,9 +129,12 @@ class Event(models.Model):
             models.CheckConstraint(condition=models.Q(seq__gte=0), name="audit_event_seq_from_0"),
         ]
         indexes = [
-            models.Index("actor", models.F("seq").desc(), name="audit_event_actor"),
-            models.Index("object", models.F("seq").desc(), name="audit_event_object"),
-            models.Index("action", models.F("seq").desc(), name="audit_event_action"),
+            # Read backwards, and smaller so than in descending order (25 bytes for each event).
+            models.Index(fields=["actor", "seq"], name="audit_event_actor"),
+            models.Index(fields=["object", "seq"], name="audit_event_object"),
+            models.Index(fields=["action", "seq"], name="audit_event_action"),
+            # What was refused or failed is rare, and looked for; the rest is found at once, going back.
+            models.Index(fields=["outcome", "seq"], condition=~models.Q(outcome="success"), name="audit_event_outcome"),
         ]
 
     def __str__(self) -> str:

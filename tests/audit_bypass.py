@@ -20,6 +20,8 @@ _TRIGGERS = {
 @pytest.fixture(scope="session", autouse=True)
 def flush_may_empty_the_log() -> Iterator[None]:
     """Wrap Django's flush for the whole run."""
+    from audit import private  # models, which need Django to be set up
+
     operations = type(connection.ops)
     execute = operations.execute_sql_flush
 
@@ -31,6 +33,7 @@ def flush_may_empty_the_log() -> Iterator[None]:
             for table, triggers in _TRIGGERS.items():
                 for trigger in triggers:
                     cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
+        private.forget_keys()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operations, "execute_sql_flush", flush)

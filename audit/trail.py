@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -42,7 +43,7 @@ class Ref:
 
     def __post_init__(self) -> None:
         """Refuse what would be ambiguous or would not fit its column."""
-        if not self.kind or ":" in self.kind or not self.uid or len(str(self)) > _NAME_LENGTH:
+        if not self.kind or ":" in self.kind or not self.uid or len(name := str(self)) > _NAME_LENGTH or "\0" in name:
             raise ValueError(f"{self!r} names nothing")
 
     def __str__(self) -> str:
@@ -75,7 +76,8 @@ def record(
     Raises OutsideTransaction, UnknownAction, ValueError (another outcome), and leaf.TooLong or
     leaf.NotCanonical for what cannot stand in a leaf.
     """
-    if not connection.in_atomic_block:
+    database = transaction.get_connection()  # once: Django's `connection` looks it up at each use
+    if not database.in_atomic_block:
         raise OutsideTransaction
     if action not in actions.ALL:
         raise UnknownAction(action)
@@ -98,8 +100,9 @@ def record(
             **_where_known(subject, sealed),
         }
     )
-    _queue(text, sealed)
-    transaction.on_commit(_wake, robust=True)
+    _queue(database, text, sealed)
+    if not _wakes_already(database):
+        database.on_commit(_wake, robust=True)
 
 
 def _where_known(subject: Ref | None, sealed: privately.Sealed | None) -> dict[str, JSON]:
@@ -120,14 +123,20 @@ def _sealed(private: Mapping[str, JSON] | None, *, owner: str, event_id: uuid.UU
     return privately.seal(values, owner=owner, event_id=event_id) if values else None
 
 
-def _queue(text: str, sealed: privately.Sealed | None) -> None:
+def _queue(database: BaseDatabaseWrapper, text: str, sealed: privately.Sealed | None) -> None:
     """Plain SQL: this is paid by every transaction, and the ORM would double the price."""
     ciphertext, key_id = (sealed.ciphertext, sealed.key_id) if sealed else (None, None)
-    with connection.cursor() as cursor:
+    with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO audit_outbox (leaf, private, key_id) VALUES (%s, %s, %s)",
             [text, ciphertext, key_id],
         )
+
+
+def _wakes_already(database: BaseDatabaseWrapper) -> bool:
+    """Whether one of this transaction's events wakes: one that is only undone where this one is undone too."""
+    here = set(database.savepoint_ids)
+    return any(call is _wake and within <= here for within, call, *_ in database.run_on_commit)
 
 
 def _wake() -> None:

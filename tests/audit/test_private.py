@@ -4,12 +4,13 @@ import base64
 import hashlib
 import secrets
 import threading
+import time
 
 import pytest
-from cryptography.exceptions import InvalidTag
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit import actions, context, leaf, private, sequencer, trail
@@ -119,7 +120,7 @@ def test_a_ciphertext_moved_to_another_event_does_not_open() -> None:
     first, second = recorded(), recorded()
     other = Private.objects.get(seq=first.seq).ciphertext
     Private.objects.filter(seq=second.seq).update(ciphertext=other)
-    with pytest.raises(InvalidTag):
+    with pytest.raises(private.Damaged, match="event"):
         private.reveal(second)
 
 
@@ -150,6 +151,70 @@ def test_the_data_key_is_not_stored_in_clear() -> None:
     key = PrivateKey.objects.get(owner="user:12")
     assert key.wrapped is not None
     assert len(bytes(key.wrapped)) == 12 + 32 + 16  # nonce, encrypted key, tag
+
+
+def record_in_a_transaction(*, undone: bool = False) -> int:
+    """One event about alice, in a transaction of its own; the number of the statements that it took."""
+    with CaptureQueriesContext(connection) as said, transaction.atomic():
+        trail.record(actions.DOCUMENT_READ, actor=BOB, object=DOCUMENT, subject=ALICE, private={**VALUES})
+        transaction.set_rollback(undone)
+    return len([each for each in said if "audit_" in each["sql"]])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_read_once_and_then_an_event_is_one_statement() -> None:
+    assert [record_in_a_transaction() for _ in range(3)] == [4, 1, 1]  # looked for, made, looked up; and its event
+    sequencer.sequence()
+    assert [private.reveal(event) for event in Event.objects.newest()] == [VALUES] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_was_rolled_back_is_never_used() -> None:
+    record_in_a_transaction(undone=True)
+    assert not PrivateKey.objects.exists()
+    record_in_a_transaction()
+    sequencer.sequence()
+    assert private.reveal(Event.objects.get()) == VALUES
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_was_rolled_back_to_a_savepoint_is_never_used() -> None:
+    with transaction.atomic():
+        record_in_a_transaction(undone=True)
+    record_in_a_transaction()
+    sequencer.sequence()
+    assert private.reveal(Event.objects.get()) == VALUES
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_destroyed_while_it_is_remembered_makes_events_that_nobody_can_read() -> None:
+    record_in_a_transaction()
+    destroy_key_of(ALICE)
+    record_in_a_transaction()
+    sequencer.sequence()
+    for event in Event.objects.newest():
+        with pytest.raises(private.Erased):
+            private.reveal(event)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_in_a_transaction()
+    destroy_key_of(ALICE)
+    later = time.monotonic() + 601
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    record_in_a_transaction()
+    sequencer.sequence()
+    assert private.reveal(Event.objects.newest()[0]) == VALUES
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_more_than_so_many_keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "_REMEMBERED", 2)
+    for uid in "abc":
+        with transaction.atomic():
+            trail.record(actions.DOCUMENT_READ, actor=Ref("user", uid), object=DOCUMENT, private={**VALUES})
+    assert [*private._keys] == ["user:c"]
 
 
 @pytest.mark.django_db(transaction=True)

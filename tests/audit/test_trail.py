@@ -154,6 +154,41 @@ def test_the_sequencer_is_woken_after_the_commit(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_transaction_wakes_once_however_many_events_it_has() -> None:
+    woken.clear()
+    with override_settings(AUDIT_WAKE=f"{__name__}.wake"), transaction.atomic():
+        for undone in (False, False, True):
+            trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+            with transaction.atomic():
+                trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+                transaction.set_rollback(undone)
+    assert (woken, Outbox.objects.count()) == (["woken"], 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_wakes_although_an_earlier_one_was_undone_with_its_wake_up() -> None:
+    woken.clear()
+    with override_settings(AUDIT_WAKE=f"{__name__}.wake"), transaction.atomic():
+        with transaction.atomic():
+            with transaction.atomic():
+                trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+            transaction.set_rollback(True)
+        trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+    assert woken == ["woken"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_wakes_although_a_later_savepoint_is_undone() -> None:
+    woken.clear()
+    with override_settings(AUDIT_WAKE=f"{__name__}.wake"), transaction.atomic():
+        trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+        with transaction.atomic():
+            trail.record(actions.DOCUMENT_READ, actor=ALICE, object=VERSION)
+            transaction.set_rollback(True)
+    assert woken == ["woken"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_wake_up_that_fails_does_not_fail_the_caller(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.ERROR),
@@ -164,7 +199,7 @@ def test_a_wake_up_that_fails_does_not_fail_the_caller(caplog: pytest.LogCapture
     assert Outbox.objects.count() == 1
 
 
-@pytest.mark.parametrize(("kind", "uid"), [("", "1"), ("a:b", "1"), ("user", ""), ("user", "9" * 200)])
+@pytest.mark.parametrize(("kind", "uid"), [("", "1"), ("a:b", "1"), ("user", ""), ("user", "9" * 200), ("user", "a\0")])
 def test_a_name_that_names_nothing_is_refused(kind: str, uid: str) -> None:
     with pytest.raises(ValueError, match="names nothing"):
         Ref(kind, uid)

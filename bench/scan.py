@@ -163,7 +163,7 @@ def _clamdscan(data: Path) -> Callable[[Path], None]:
     libraries = ":".join(str(path) for path in program.parents[1].glob("lib/*-linux-*"))
 
     def run(file: Path) -> None:
-        argv = [program, f"--config-file={configuration}", "--stream", "--no-summary", file]
+        argv: list[str | Path] = [program, f"--config-file={configuration}", "--stream", "--no-summary", file]
         environment = {"PATH": os.defpath, "LD_LIBRARY_PATH": libraries}
         subprocess.run(argv, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (fixed arguments)
 

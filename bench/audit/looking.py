@@ -30,6 +30,9 @@ def _and(*asked: Asked) -> Asked:
     return lambda dice, size: {name: value for each in asked for name, value in each(dice, size).items()}
 
 
+NEVER = "the busiest person, what only others do"
+"""No index serves both, so all 50,000 (of five million) of the one are looked through: told, without a limit."""
+
 HOT = _of("actor", f"user:{rows.HOT}")
 LISTS: dict[str, Asked] = {
     "everything, newest": lambda dice, size: {},
@@ -42,7 +45,8 @@ LISTS: dict[str, Asked] = {
     "one act in a thousand": _of("action", "mfa.reset"),
     "all acts on versions": _of("action", "version."),
     "an act that never was": _of("action", "log.restarted"),
-    "the busiest person, one act in a hundred": _and(HOT, _of("action", "version.infected")),
+    "the busiest person, one act in a thousand": _and(HOT, _of("action", "mfa.reset")),
+    NEVER: _and(HOT, _of("action", rows.FOUND)),
     "some person, half of all acts": lambda dice, size: {
         "actor": f"user:{dice.randrange(2, rows.PEOPLE)}",
         "action": "document.read",
@@ -66,8 +70,9 @@ def lists(runs: int) -> Iterator[Figure]:
         for name, asked in LISTS.items():
             took[name].append(_page(**asked(dice, size)))
     for name, times in took.items():
+        most = None if name == NEVER else 10
         yield Figure(name=f"list: {name}, p50", value=percentile(times, 50), unit="ms")
-        yield Figure(name=f"list: {name}, p95", value=percentile(times, 95), unit="ms", most=10)
+        yield Figure(name=f"list: {name}, p95", value=percentile(times, 95), unit="ms", most=most)
 
 
 def _page(**asked: Any) -> float:

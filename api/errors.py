@@ -20,7 +20,7 @@ from audit import checkpoint, erasure, private
 from audit import context as request_context
 from identity import acts, authentication, erasures, links, mfa, password_changes, tokens, two_people
 from identity.denials import of_page
-from pipeline import lifecycle, reading
+from pipeline import lifecycle, quotas, reading
 from pipeline.faults import FAULTS
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,9 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     private.Damaged: (409, "damaged"),
     lifecycle.BytesMissing: (409, "bytes_missing"),
     lifecycle.TooLarge: (400, "too_large"),
+    lifecycle.NothingToRequeue: (409, "nothing_to_requeue"),
+    quotas.TooManyOpen: (429, "too_many_open"),
+    quotas.DayFull: (429, "day_full"),
     reading.NotFound: (404, "not_found"),
     reading.NotAvailable: (409, "not_available"),
     reading.MetadataOnly: (403, "metadata_only"),

@@ -20,6 +20,9 @@ VERSION_RECALLED: Final = "version.recalled"  # taken back from the vault's read
 VERSION_STUCK: Final = "version.stuck"  # stands still with a reason
 VERSION_REQUEUED: Final = "version.requeued"  # an admin marked it due again
 VERSION_PURGED: Final = "version.purged"  # its bytes in quarantine were deleted
+ALARM_RAISED: Final = "alarm.raised"  # the vault is not what its versions say
+ALARM_RESOLVED: Final = "alarm.resolved"  # it is again
+QUARANTINE_PURGED: Final = "quarantine.purged"  # bytes under a key that no version has were deleted
 
 # Reads of one document (api, and the admin's pages).
 DOCUMENT_READ: Final = "document.read"

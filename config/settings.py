@@ -234,6 +234,8 @@ UPLOAD_MAX_BYTES: int = env.int(
 UPLOAD_WINDOW_SECONDS: int = env.int("UPLOAD_WINDOW_SECONDS", 300, validate=validate.Range(min=1))
 EXPIRE_GRACE_SECONDS: int = env.int("EXPIRE_GRACE_SECONDS", 900, validate=validate.Range(min=0))
 POLICY_FILE: str = env.str("POLICY_FILE", "")  # empty: pipeline/policy.toml
+OPEN_UPLOADS_PER_OWNER: int = env.int("OPEN_UPLOADS_PER_OWNER", 200, validate=validate.Range(min=1))
+BYTES_PER_DAY_PER_OWNER: int = env.int("BYTES_PER_DAY_PER_OWNER", 20 * 1024**3, validate=validate.Range(min=1))
 DOWNLOAD_SECONDS: int = env.int("DOWNLOAD_SECONDS", 300, validate=validate.Range(1, 300))
 
 # --- Scanner -----------------------------------------------------------------------------------
@@ -259,6 +261,19 @@ AUDIT_LOG_PUBLIC: bool = env.bool("AUDIT_LOG_PUBLIC", False)
 # --- Work --------------------------------------------------------------------------------------
 RECONCILE_SECONDS: float = env.float("RECONCILE_SECONDS", 5.0, validate=validate.Range(min=0.1))
 QUEUE_GATE: int = env.int("QUEUE_GATE", 50, validate=validate.Range(min=1))
+OWNER_PLACES: int = env.int("OWNER_PLACES", 20, validate=validate.Range(min=1))
+LARGE_FILE_BYTES: int = env.int("LARGE_FILE_BYTES", 50 * 1024 * 1024, validate=validate.Range(min=1))
+# Seconds that a status may last before it is told of; `pending` counts from the end of the upload's time.
+_BUDGETS = {"pending": 3600, "received": 21600, "validated": 21600, "clean": 21600}
+STATUS_BUDGETS: dict[str, int] = {
+    **_BUDGETS,
+    **env.dict(
+        "STATUS_BUDGETS",
+        {},
+        subcast_values=int,
+        validate=lambda given: all(name in _BUDGETS and seconds > 0 for name, seconds in given.items()),
+    ),
+}
 METRICS_BIND: str = env.str("METRICS_BIND", "127.0.0.1:9090")
 
 # --- Logs --------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ _ROLES = {
     OPERATOR: postgres.OWNER,
     "web": "strongroom_web",
     "audit": "strongroom_sequencer",
-    **dict.fromkeys(("validate", "scan", "finalize", "default", "reconcile", "metrics"), "strongroom_worker"),
+    **dict.fromkeys(("validate", "scan", "apart", "finalize", "default", "reconcile", "metrics"), "strongroom_worker"),
 }
 """As whom a process connects to the database. One that is not here (beat, flower, door) does not connect."""
 

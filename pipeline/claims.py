@@ -8,9 +8,12 @@ workers directly or in session mode.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
+
+APART: Final = 0x5752_0002  # whoever works on a version that has cost workers their lives; workers.reconcile has 0001
 
 
 @contextmanager

@@ -12,10 +12,13 @@ twice, late, by two workers at once, or again after a crash, and has three parag
   read   is it this version's turn, and is nobody at it? If not, leave quietly (None).
   work   slow and repeatable, outside any transaction. Faults (`faults.FAULTS`) are let through.
   move   `_move`: one conditional UPDATE and its audit event, in one transaction.
+
+What cannot go on stands with a `stuck_reason` until an admin requeues it: bytes that are gone, work
+that was cut off too often, a status that has lasted longer than its budget though nothing hindered it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
@@ -23,16 +26,16 @@ from unicodedata import normalize
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from audit import actions, trail
 from audit.trail import Ref
-from pipeline import claims, policy, reasons, sandbox, scanner, storage
+from pipeline import claims, places, policy, quotas, reasons, sandbox, scanner, storage
 from pipeline.faults import FAULTS
 from pipeline.inspection import findings
-from pipeline.models import TIDIED, Document, DocumentVersion, Scan, Status
+from pipeline.models import APART_AFTER, IN_TURN, TIDIED, UNFINISHED, Document, DocumentVersion, Scan, Status, Versions
 
 if TYPE_CHECKING:
     from identity.models import User
@@ -51,6 +54,7 @@ ARROWS: Final[dict[Status, frozenset[Status]]] = {
 MOST_DEATHS = 6
 MOST_NAMED: Final = 10  # S3 versions in one event: an id may have 1,024 bytes, and a policy can be replayed often
 NUDGE_AGAIN = timedelta(seconds=10)
+HINDERED_LATELY: Final = timedelta(minutes=15)
 # Findings whose content clamd does not see by itself: whatever the policy says of them, it is streamed too.
 PACKED: Final = frozenset({findings.ATTACHMENT, findings.EMBEDDED_OLE})
 
@@ -64,6 +68,9 @@ WAITS: Final[dict[type[Exception], str]] = {
 
 Step = Callable[[DocumentVersion], DocumentVersion | None]
 
+NOBODY: Final = "Nobody took it up: see that workers run for every queue, then requeue it."
+IN_LINE: Final = "An earlier version of this document is still being checked. This one goes on when that has ended."
+
 SYSTEM = Ref("system", "pipeline")
 
 
@@ -73,6 +80,10 @@ class BytesMissing(Exception):
 
 class TooLarge(Exception):
     """The file is larger than this service takes."""
+
+
+class NothingToRequeue(Exception):
+    """This version neither stands still nor is it late; there is nothing to requeue."""
 
 
 def begin(
@@ -88,24 +99,30 @@ def begin(
 ) -> DocumentVersion:
     """Record that `owner` is about to upload `size` bytes as the next version of `name`; PENDING.
 
-    Names are compared after Unicode NFC and without outer white space; case counts. Raises `TooLarge`.
+    Names are compared after Unicode NFC and without outer white space; case counts.
+    Raises `TooLarge`, and `quotas.QuotaReached` where the owner has too much open or today.
     """
     if size > settings.UPLOAD_MAX_BYTES:
         raise TooLarge
     now = now or timezone.now()
 
     with transaction.atomic():
+        places.lock(owner.pk)  # two at once must not both be the last that the quota lets through
+        quotas.check(owner.pk, size=size, now=now)
         document, _ = Document.objects.get_or_create(
             owner=owner, name=normalize("NFC", name).strip(), doc_type=doc_type
         )
+        ends = storage.policy_ends(size, now)
         version = DocumentVersion.objects.create(
             document=document,
+            owner=owner,
             uploader=owner,
             filename=filename,
             content_type=content_type,
             size=size,
             declared_sha256=sha256.lower(),
-            expires_at=storage.policy_ends(size, now),
+            expires_at=ends,
+            late_at=ends + _grace() + _budget(Status.PENDING),
         )
         _record(version, actions.VERSION_REQUESTED, by=Ref("user", str(owner.pk)), facts={"size": size})
     return version
@@ -123,6 +140,8 @@ def receive(version_id: UUID, *, by: Ref = SYSTEM) -> DocumentVersion | None:
 
     with transaction.atomic():
         document = _locked(version.document_id)
+        places.lock(document.owner_id)
+        now = timezone.now()
         moved = _move(
             version,
             Status.RECEIVED,
@@ -136,8 +155,9 @@ def receive(version_id: UUID, *, by: Ref = SYSTEM) -> DocumentVersion | None:
             s3_version_id=pin.version_id,
             etag=pin.etag,
             received_size=pin.size,
-            received_at=timezone.now(),
+            received_at=max(now, _last_arrival(document) or now),  # clocks differ; the order of arrivals does not
             arrival=document.arrivals + 1,
+            entered_at=now if places.free(document.owner_id) else None,
         )
         if moved:
             Document.objects.filter(pk=document.pk).update(arrivals=F("arrivals") + 1)
@@ -178,6 +198,14 @@ def _turn(status: Status) -> Callable[[Step], Callable[[UUID], DocumentVersion |
 
 
 def _attempted(step: Step, version: DocumentVersion) -> DocumentVersion | None:
+    _pay_back()
+    if version.attempts < APART_AFTER:
+        return _tried(step, version)
+    with claims.locked(claims.APART) as alone:  # one such in the whole fleet at a time
+        return _tried(step, version) if alone else None
+
+
+def _tried(step: Step, version: DocumentVersion) -> DocumentVersion | None:
     if version.attempts >= MOST_DEATHS:
         _stick(version, "Work on this file was cut off too often. An admin can requeue it.")
         return None
@@ -188,11 +216,11 @@ def _attempted(step: Step, version: DocumentVersion) -> DocumentVersion | None:
     except storage.Gone:
         _stick(version, "The bytes are gone from quarantine. The file must be sent again.")
     except FAULTS as fault:
-        _attempt(version, -1)
-        _wait_for(version, fault)
+        _give_back(version)
+        wait_for(version, fault)
         raise
     if moved is None:
-        _attempt(version, -1)
+        _give_back(version)
     return moved
 
 
@@ -300,6 +328,7 @@ def finalize(version: DocumentVersion) -> DocumentVersion | None:
     is still under way. A crash after the copy is repaired by calling this again (`storage.admit`).
     """
     if _waits(version):
+        _wait(version, IN_LINE)
         return None
 
     vault_version_id = storage.admit(version)
@@ -362,15 +391,68 @@ def next_in_line(version: DocumentVersion) -> DocumentVersion | None:
     )
 
 
+# --- what goes wrong for longer ---------------------------------------------------------------
+def forsaken(now: datetime) -> Versions:
+    """Return the versions to give up: over their budget, and not hindered lately by anything that has a name."""
+    hindered = Q(waited_at__isnull=False, waited_at__gt=now - HINDERED_LATELY)
+    return DocumentVersion.objects.over_budget(now).exclude(hindered)
+
+
+def give_up(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion | None:
+    """Mark a version as stuck that is over its budget though nothing that has a name hinders it.
+
+    One that met a named fault lately, or stands in line, goes on by itself: it is late, and is told of as such.
+    """
+    now = now or timezone.now()
+    version = forsaken(now).select_related("document").filter(pk=version_id).first()
+    if version is None:
+        return None
+    since = timezone.localtime(version.status_at).isoformat(" ", "minutes")
+    _stick(version, f"It has been {version.status} since {since}, longer than that may last. {NOBODY}")
+    return version
+
+
+def requeue(version_id: UUID, *, by: Ref) -> DocumentVersion:
+    """Mark a version as due that stands still or is late; whoever nudges it or sweeps next goes on with it.
+
+    Bytes in the vault are due to be read again, and stay closed until they were. Raises `NothingToRequeue`.
+    """
+    now = timezone.now()
+    version = DocumentVersion.objects.select_related("document").get(pk=version_id)
+    late = version.status in UNFINISHED and version.late_at and version.late_at <= now
+    if not version.stuck_reason and not late:
+        raise NothingToRequeue
+    changes: dict[str, Any] = {"checked_at": None}
+    if version.status in UNFINISHED:
+        changes = {"stuck_reason": "", "stuck_at": None, "attempts": 0, "waits_for": "", "due_at": now}
+        changes |= {"late_at": now + _budget(Status(version.status)), "entered_at": _reentered(version)}
+    with transaction.atomic():
+        same = DocumentVersion.objects.filter(pk=version.pk, status=version.status, stuck_reason=version.stuck_reason)
+        if not same.update(**changes):
+            raise NothingToRequeue
+        facts = {"status": version.status, "why": version.stuck_reason or "late"}
+        _record(version, actions.VERSION_REQUEUED, by=by, facts=facts)
+    for field, value in changes.items():
+        setattr(version, field, value)
+    return version
+
+
+def _reentered(version: DocumentVersion) -> datetime | None:
+    """One that was not looked at yet stands in its owner's queue again."""
+    return None if version.status == Status.RECEIVED else version.entered_at
+
+
 # --- what the steps share ----------------------------------------------------------------------
 def _grace() -> timedelta:
     return timedelta(seconds=settings.EXPIRE_GRACE_SECONDS)
 
 
+def _budget(status: Status) -> timedelta:
+    return timedelta(seconds=settings.STATUS_BUDGETS[status])
+
+
 def _in(status: Status, version_id: UUID) -> DocumentVersion | None:
-    return (
-        DocumentVersion.objects.select_related("document").filter(pk=version_id, status=status, stuck_reason="").first()
-    )
+    return DocumentVersion.objects.select_related("document").filter(IN_TURN, pk=version_id, status=status).first()
 
 
 def _locked(document_id: UUID) -> Document:
@@ -381,22 +463,48 @@ def _waits(version: DocumentVersion) -> bool:
     return DocumentVersion.objects.all().earlier_in_line(version).exists()
 
 
+def _last_arrival(document: Document) -> datetime | None:
+    at: datetime | None = document.versions.aggregate(at=Max("received_at"))["at"]
+    return at
+
+
 def _attempt(version: DocumentVersion, change: int) -> None:
     same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
     same.filter(attempts__gte=-change).update(attempts=F("attempts") + change)
 
 
-def _wait_for(version: DocumentVersion, fault: Exception) -> None:
+def _give_back(version: DocumentVersion) -> None:
+    """Take the attempt back, if need be when the database is there again: no version dies of its restarts."""
+    _owed.append(version)
+    with suppress(OperationalError, InterfaceError):
+        _pay_back()
+
+
+def _pay_back() -> None:
+    while _owed:
+        _attempt(_owed[-1], -1)
+        _owed.pop()
+
+
+_owed: list[DocumentVersion] = []  # of this process; should it be killed first, that is a death indeed
+
+
+def wait_for(version: DocumentVersion, fault: Exception) -> None:
     """Say what the version waits for, so that nobody takes it for lost; it goes on by itself."""
     why = next((words for kind, words in WAITS.items() if isinstance(fault, kind)), "")
-    if why and why != version.waits_for:
-        DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(waits_for=why)
+    if why:
+        _wait(version, why)
+
+
+def _wait(version: DocumentVersion, why: str) -> None:
+    same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
+    same.update(waits_for=why, waited_at=timezone.now())
 
 
 def _stick(version: DocumentVersion, why: str) -> None:
     with transaction.atomic():
         stuck = DocumentVersion.objects.filter(pk=version.pk, status=version.status, stuck_reason="").update(
-            stuck_reason=why
+            stuck_reason=why, stuck_at=timezone.now()
         )
         if stuck:
             facts = {"status": version.status, "why": why}
@@ -440,6 +548,7 @@ def _move(
         raise ValueError(f"{version.status} -> {to} is not an arrow")
     now = timezone.now()
     changes |= {"status": to, "status_at": now, "due_at": now + NUDGE_AGAIN, "attempts": 0, "waits_for": ""}
+    changes["late_at"] = now + _budget(to) if to in UNFINISHED else None
     with transaction.atomic():
         moved = DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(**changes)
         if not moved:

@@ -5,17 +5,21 @@ forbids the database forbids too, so that a bug or a hand at a console cannot do
 """
 
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from identity.models import User
+
+
+_IN_HALF_A_DAY = ExpressionWrapper(Now() + timedelta(hours=12), output_field=models.DateTimeField())
 
 
 class DocType(models.TextChoices):
@@ -46,6 +50,11 @@ UNFINISHED = (Status.PENDING, *UNDER_WAY)
 ENDS = (Status.EXPIRED, Status.REJECTED, Status.INFECTED, Status.RECALLED)
 TIDIED = (Status.AVAILABLE, Status.EXPIRED, Status.REJECTED)  # infected bytes may be released
 IN_VAULT = (Status.AVAILABLE, Status.RECALLED)
+APART_AFTER = 3  # deaths of its worker
+QUEUEING = Q(status=Status.RECEIVED, entered_at__isnull=True, stuck_reason="")
+IN_PLACE = Q(status__in=UNDER_WAY, entered_at__isnull=False, stuck_reason="")
+# An older release's scanned versions have no place, and go on all the same.
+IN_TURN = Q(status__in=UNFINISHED, stuck_reason="") & (~Q(status=Status.RECEIVED) | Q(entered_at__isnull=False))
 
 
 class Document(models.Model):
@@ -77,6 +86,10 @@ def sees_all(user: "User") -> bool:
     return user.role in {"admin", "auditor"}
 
 
+def _apart() -> Q:
+    return Q(attempts__gte=APART_AFTER) | Q(received_size__gte=settings.LARGE_FILE_BYTES)
+
+
 class Versions(models.QuerySet["DocumentVersion"]):
     """Filters that are used in more than one place."""
 
@@ -93,15 +106,38 @@ class Versions(models.QuerySet["DocumentVersion"]):
             stuck_reason="",
         )
 
-    def due(self, now: "datetime") -> Self:
-        """Those that stand still: unfinished, not stuck, and due to be looked at; longest due first."""
-        return self.filter(status__in=UNFINISHED, stuck_reason="", due_at__lte=now).order_by("due_at")
+    def due(self, status: Status, now: "datetime") -> Self:
+        """Those of a status that stand still and are due to be looked at, but for the stuck; longest due first."""
+        return self.filter(IN_TURN, status=status, due_at__lte=now).order_by("due_at")
 
-    def untidied(self, ended_before: "datetime") -> Self:
+    def apart(self) -> Self:
+        """Those that are worked on apart from all others."""
+        return self.filter(_apart())
+
+    def together(self) -> Self:
+        """The others."""
+        return self.exclude(_apart())
+
+    def queueing(self) -> Self:
+        """Received ones that wait for one of their owner's places."""
+        return self.filter(QUEUEING)
+
+    def in_place(self, owner_id: int) -> Self:
+        """Those of an owner that are being checked, each in one of the owner's places."""
+        return self.filter(IN_PLACE, owner_id=owner_id)
+
+    def over_budget(self, now: "datetime") -> Self:
+        """Those that have been in their status for longer than that may last, but for the stuck; longest first."""
+        return self.filter(IN_TURN, late_at__lte=now).order_by("late_at")
+
+    def stuck(self) -> Self:
+        """Those that stand until an admin requeues them; the newest first."""
+        return self.exclude(stuck_reason="").order_by("-stuck_at")
+
+    def untidied(self, now: "datetime", ended_before: "datetime") -> Self:
         """Ended versions whose policy ended before, and whose quarantine was not looked at since."""
-        return self.filter(status__in=TIDIED, tidied_at__isnull=True, expires_at__lte=ended_before).order_by(
-            "expires_at"
-        )
+        found = self.filter(status__in=TIDIED, tidied_at__isnull=True, expires_at__lte=ended_before, due_at__lte=now)
+        return found.order_by("expires_at")
 
 
 class DocumentVersion(models.Model):
@@ -111,6 +147,14 @@ class DocumentVersion(models.Model):
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="versions")
     uploader: "models.ForeignKey[User, User]" = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    owner: "models.ForeignKey[User | None, User | None]" = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_index=False,
+        help_text="The document's owner, for quotas and places; the document says who owns it.",
     )
     status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
     status_at = models.DateTimeField(db_default=Now(), help_text="When the status last changed.")
@@ -150,9 +194,20 @@ class DocumentVersion(models.Model):
 
     # How the work on it goes.
     due_at = models.DateTimeField(db_default=Now(), help_text="When to nudge it next.")
+    entered_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it got one of its owner's places; a received one without waits for it."
+    )
+    late_at = models.DateTimeField(
+        null=True, blank=True, db_default=_IN_HALF_A_DAY, help_text="When its status will have lasted too long."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     waits_for = models.CharField(max_length=200, blank=True, help_text="What it waits for; it goes on by itself.")
+    waited_at = models.DateTimeField(null=True, blank=True, help_text="When it last met what it waits for.")
     stuck_reason = models.CharField(max_length=500, blank=True)
+    stuck_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the vault's object was last read and hashed again."
+    )
     tidied_at = models.DateTimeField(
         null=True, blank=True, help_text="When quarantine was found empty after the policy's end."
     )
@@ -191,10 +246,17 @@ class DocumentVersion(models.Model):
             models.CheckConstraint(condition=~Q(status__in=ENDS) | ~Q(reason_code=""), name="version_end_has_reason"),
         ]
         indexes: ClassVar = [
+            models.Index(fields=["status", "due_at"], condition=IN_TURN, name="version_due_in_turn"),
+            models.Index(fields=["late_at"], condition=IN_TURN, name="version_late"),
+            models.Index(fields=["owner", "received_at"], condition=QUEUEING, name="version_queueing"),
+            models.Index(fields=["owner"], condition=IN_PLACE, name="version_in_place"),
+            models.Index(fields=["owner", "expires_at"], condition=Q(status=Status.PENDING), name="version_open"),
+            models.Index(fields=["owner", "created_at"], name="version_by_owner"),
+            models.Index(fields=["-stuck_at"], condition=~Q(stuck_reason=""), name="version_stuck"),
             models.Index(
-                fields=["due_at"],
-                condition=Q(status__in=UNFINISHED, stuck_reason=""),
-                name="version_due",
+                F("checked_at").asc(nulls_first=True),
+                condition=Q(status__in=IN_VAULT),
+                name="version_unchecked",
             ),
             models.Index(
                 fields=["expires_at"],
@@ -207,6 +269,11 @@ class DocumentVersion(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is worked on apart: workers died over it, or it is so large that others would wait behind it."""
+        return self.attempts >= APART_AFTER or (self.received_size or 0) >= settings.LARGE_FILE_BYTES
 
     @property
     def incoming_key(self) -> str:
@@ -238,3 +305,46 @@ class Scan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version_id} {self.verdict}"
+
+
+class Alarm(models.Model):
+    """Something about the buckets that should never be, and stands until it is no longer so."""
+
+    class Kind(models.TextChoices):
+        """What is wrong."""
+
+        STRAY = "stray", "An object in the vault that no version knows"
+        MISSING = "missing", "A version whose object is not in the vault"
+        ALTERED = "altered", "A version whose object is not what was put there"
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    object = models.CharField(max_length=1200, help_text="The key in the vault.")
+    version = models.ForeignKey(DocumentVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="alarms")
+    words = models.CharField(max_length=500)
+    raised_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When it was last found so.")
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "object"], condition=Q(resolved_at__isnull=True), name="alarm_stands_once"
+            ),
+            models.CheckConstraint(condition=Q(kind__in=["stray", "missing", "altered"]), name="alarm_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object}"
+
+
+class Walk(models.Model):
+    """How far a walk through a bucket has come, so that the next process goes on from there."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    marker = models.CharField(max_length=1200, blank=True, help_text="The last key that was looked at; empty: none.")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True, help_text="When a walk was last at the bucket's end.")
+
+    def __str__(self) -> str:
+        return self.name

@@ -23,7 +23,7 @@ def lengths() -> dict[str, int]:
 
 
 def queue_of(task: str) -> str:
-    """Return the name of the queue that a task goes to."""
+    """Return the name of the queue that a task goes to, unless it is sent elsewhere (`nudges.queue_for`)."""
     return str(app.amqp.router.route({}, task)["queue"].name)
 
 

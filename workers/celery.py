@@ -15,7 +15,8 @@ from kombu import Queue
 from pipeline import sandbox
 from workers import logs  # noqa: F401  (connects its receivers, in whoever sends or works)
 
-QUEUES = ("validate", "scan", "finalize", "audit", "default")
+APART = "apart"  # large files, and versions whose worker died over them: they hold up nobody but each other
+QUEUES = ("validate", "scan", APART, "finalize", "audit", "default")
 SOFT_SECONDS, HARD_SECONDS = 1500, 1560
 
 app = Celery("strongroom", include=["workers.tasks"])
@@ -96,6 +97,6 @@ def _record_the_start(sender: Any, **_: Any) -> None:
 @signals.worker_process_init.connect
 def _start_the_sandbox(**_: Any) -> None:
     """Where files are examined; with the first file it would cost that file a second."""
-    if {"validate", "scan"} & set(app.amqp.queues.consume_from):
+    if {"validate", "scan", APART} & set(app.amqp.queues.consume_from):
         with contextlib.suppress(sandbox.Unavailable):  # each file that needs it says so
             sandbox.warm()

@@ -8,11 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
-from pipeline import lifecycle
+from pipeline import lifecycle, places
 from pipeline.models import ENDS, DocumentVersion, Status
 from workers import broker
-from workers.celery import app
+from workers.celery import APART, app
 
 TASK_FOR: Final = {
     Status.RECEIVED: "workers.tasks.validate",
@@ -26,14 +27,42 @@ ASKED_SECONDS: Final = 0.4  # below workers.tasks.SEQUENCE_SECONDS
 
 
 def nudge(version: DocumentVersion | None) -> None:
-    """Send the version's next task, or after its end the chores of an end. None: nothing moved."""
+    """Send the version's next task, or after its end the chores of an end. None: nothing moved.
+
+    A received version that has no place yet is nudged when it gets one, which is when another of its owner leaves.
+    """
     if version is None:
         return
-    if task := TASK_FOR.get(Status(version.status)):
-        _after_commit(task, version_id=str(version.pk))
+    if in_turn(version):
+        step(version)
     elif version.status in {Status.AVAILABLE, *ENDS}:
-        nudge(lifecycle.next_in_line(version))
-        _after_commit(AFTER_END, version_id=str(version.pk))
+        step(lifecycle.next_in_line(version))
+        _after_commit(AFTER_END, queue="default", version_id=str(version.pk))
+        fill_places(version.document.owner_id)
+
+
+def in_turn(version: DocumentVersion) -> bool:
+    """Whether a version has a next step and may take it now."""
+    return version.status in TASK_FOR and not (version.status == Status.RECEIVED and version.entered_at is None)
+
+
+def fill_places(owner_id: int) -> int:
+    """Give an owner's free places to those that wait, and nudge these; return how many."""
+    entered = places.fill(owner_id, now=timezone.now())
+    for version in entered:
+        step(version)
+    return len(entered)
+
+
+def queue_for(version: DocumentVersion) -> str:
+    """Return the queue of the version's next step."""
+    return APART if version.apart else broker.queue_of(TASK_FOR[Status(version.status)])
+
+
+def step(version: DocumentVersion | None) -> None:
+    """Send the message of a version's next step. None: there is none."""
+    if version is not None:
+        _after_commit(TASK_FOR[Status(version.status)], queue=queue_for(version), version_id=str(version.pk))
 
 
 def wake_sequencer() -> None:
@@ -59,11 +88,11 @@ def wake_mail(id: UUID) -> None:
     send(MAIL, mail_id=str(id))
 
 
-def send(task: str, **ids: str) -> None:
-    """Put one message on the task's queue. Raises kombu's OperationalError where the broker is away."""
-    app.send_task(task, kwargs=ids, retry=False)
+def send(task: str, *, queue: str = "", **ids: str) -> None:
+    """Put one message on a queue, the task's own unless one is named. Raises one of `broker.FAULTS`."""
+    app.send_task(task, kwargs=ids, retry=False, queue=queue or broker.queue_of(task))
 
 
-def _after_commit(task: str, **ids: str) -> None:
+def _after_commit(task: str, *, queue: str, **ids: str) -> None:
     # A lambda: `partial` has no __qualname__, which Django 5.2 trips over when the call fails.
-    transaction.on_commit(lambda: send(task, **ids), robust=True)
+    transaction.on_commit(lambda: send(task, queue=queue, **ids), robust=True)

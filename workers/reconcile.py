@@ -9,6 +9,7 @@ fills the queue with doubles until nothing moves.
 import signal
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -21,11 +22,12 @@ from django.utils import timezone
 django.setup()
 
 from identity import housekeeping, mail  # noqa: E402  (models need Django to be set up)
-from pipeline import claims, lifecycle  # noqa: E402  (models need Django to be set up)
+from pipeline import claims, lifecycle, places, storage  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
-from pipeline.models import DocumentVersion, Status  # noqa: E402
+from pipeline.models import DocumentVersion, Status, Versions  # noqa: E402
 from workers import broker, starting  # noqa: E402
-from workers.nudges import MAIL, TASK_FOR, nudge, send  # noqa: E402
+from workers.celery import APART  # noqa: E402
+from workers.nudges import MAIL, TASK_FOR, fill_places, nudge, send  # noqa: E402
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,8 @@ PER_SWEEP: Final = 100
 NUDGE_AGAIN: Final = timedelta(seconds=30)
 FORGET_EVERY_SECONDS: Final = 600
 MAIL_AFTER: Final = timedelta(seconds=10)  # the nudge of the request itself comes first
+STORAGE_IS_AWAY: Final = 3  # faults in a row
+TIDY_AGAIN: Final = timedelta(minutes=1)
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(minutes=5))
 
 
@@ -78,22 +82,30 @@ def _forget_and_log() -> None:
 
 
 def sweep() -> dict[str, int]:
-    """Look once at what stands still; return how many were nudged, mailed, received, expired and tidied.
+    """Look once at what stands still; return how many were given up, entered, nudged and so on.
 
-    Zeros where another copy is sweeping. Raises a fault of `FAULTS`: the next sweep goes on.
+    Nothing where another copy is sweeping. Raises a fault of `FAULTS` where the database is away: the next goes on.
     """
     with claims.locked(LOCK) as ours:
         if not ours:
             return {}
-        return {**_nudge_due(), **_look_for_bytes(), "tidied": _tidy()}
+        return {"given_up": _give_up(), **_nudge_due(), **_look_for_bytes(), "tidied": _tidy()}
+
+
+def _give_up() -> int:
+    now = timezone.now()
+    late = lifecycle.forsaken(now).values_list("pk", flat=True)[:PER_SWEEP]
+    return sum(lifecycle.give_up(pk, now=now) is not None for pk in list(late))
 
 
 def _nudge_due() -> dict[str, int]:
     """A broker that is away is no reason to leave the rest undone."""
-    counts = {"nudged": 0, "mailed": 0}
+    counts = {"entered": 0, "nudged": 0, "mailed": 0}
+    counts["entered"] = sum(fill_places(owner_id) for owner_id in places.queues())
     try:
         for status, task in TASK_FOR.items():
-            counts["nudged"] += _nudge(status, task)
+            counts["nudged"] += _nudge(status, broker.queue_of(task), DocumentVersion.objects.together())
+            counts["nudged"] += _nudge(status, APART, DocumentVersion.objects.apart())
         counts["mailed"] = _mail()
     except broker.FAULTS as away:
         log.warning("broker_away", fault=type(away).__name__)
@@ -109,27 +121,45 @@ def _mail() -> int:
     return len(due)
 
 
-def _nudge(status: Status, task: str) -> int:
+def _nudge(status: Status, queue: str, versions: Versions) -> int:
     now = timezone.now()
-    room = max(0, settings.QUEUE_GATE - broker.length(broker.queue_of(task)))
-    due = list(DocumentVersion.objects.due(now).filter(status=status).values_list("pk", flat=True)[:room])
+    room = max(0, settings.QUEUE_GATE - broker.length(queue))
+    due = list(versions.due(status, now).values_list("pk", flat=True)[:room])
     for pk in due:
-        send(task, version_id=str(pk))
+        send(TASK_FOR[status], queue=queue, version_id=str(pk))
     DocumentVersion.objects.filter(pk__in=due, status=status).update(due_at=now + NUDGE_AGAIN)
     return len(due)
 
 
 def _look_for_bytes() -> dict[str, int]:
     """Receive what came without a call back; expire what never came."""
-    now, counts = timezone.now(), {"received": 0, "expired": 0}
-    for version in DocumentVersion.objects.due(now).filter(status=Status.PENDING)[:PER_SWEEP]:
-        moved = _received_or_expired(version)
-        if moved is None:
-            _look_later(version)
-            continue
-        counts[moved.status] += 1
-        nudge(moved)
+    counts = {"received": 0, "expired": 0}
+
+    def look(version: DocumentVersion) -> None:
+        _look_later(version)  # first, so that one that cannot be looked at does not stand before the others
+        if moved := _received_or_expired(version):
+            counts[moved.status] += 1
+            nudge(moved)
+
+    _each(DocumentVersion.objects.due(Status.PENDING, timezone.now()), look)
     return counts
+
+
+def _each(found: Versions, act: Callable[[DocumentVersion], object]) -> int:
+    """Do it to each of the first `PER_SWEEP`; leave what the storage fails at, and after some in a row the rest."""
+    done = in_a_row = 0
+    for version in found.select_related("document")[:PER_SWEEP]:
+        try:
+            act(version)
+        except storage.FAULTS as fault:
+            log.warning("storage_fault", version_id=str(version.pk), fault=type(fault).__name__)
+            lifecycle.wait_for(version, fault)
+            in_a_row += 1
+            if in_a_row == STORAGE_IS_AWAY:
+                break
+        else:
+            done, in_a_row = done + 1, 0
+    return done
 
 
 def _received_or_expired(version: DocumentVersion) -> DocumentVersion | None:
@@ -150,11 +180,13 @@ def _look_later(version: DocumentVersion) -> None:
 
 
 def _tidy() -> int:
-    ended_before = timezone.now() - timedelta(seconds=settings.EXPIRE_GRACE_SECONDS)
-    due = DocumentVersion.objects.untidied(ended_before).values_list("pk", flat=True)[:PER_SWEEP]
-    for pk in due:
-        lifecycle.tidy(pk)
-    return len(due)
+    now = timezone.now()
+
+    def tidy(version: DocumentVersion) -> None:
+        DocumentVersion.objects.filter(pk=version.pk).update(due_at=now + TIDY_AGAIN)  # as above
+        lifecycle.tidy(version.pk)
+
+    return _each(DocumentVersion.objects.untidied(now, now - timedelta(seconds=settings.EXPIRE_GRACE_SECONDS)), tidy)
 
 
 if __name__ == "__main__":

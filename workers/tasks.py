@@ -15,15 +15,16 @@ from audit import bucket, checkpoint, note, sequencer
 from identity import mail as mails
 from pipeline import lifecycle
 from pipeline.faults import FAULTS
-from pipeline.models import DocumentVersion, Status
-from workers import broker
-from workers.celery import app
-from workers.nudges import OUTSTANDING, TASK_FOR, nudge, wake_sequencer
+from pipeline.models import IN_TURN, DocumentVersion, Status
+from workers import broker, nudges
+from workers.celery import APART, app
+from workers.nudges import OUTSTANDING, wake_sequencer
 
 log = structlog.get_logger(__name__)
 
 SEQUENCE_SECONDS, SEQUENCE_PAUSE = 0.8, 0.02
-STEPS: dict[Status, Callable[[UUID], DocumentVersion | None]] = {
+Step = Callable[[UUID], DocumentVersion | None]
+STEPS: dict[Status, Step] = {
     Status.RECEIVED: lifecycle.validate,
     Status.VALIDATED: lifecycle.scan,
     Status.CLEAN: lifecycle.finalize,
@@ -34,19 +35,19 @@ retried = app.task(autoretry_for=FAULTS, retry_backoff=1, retry_backoff_max=60, 
 @retried
 def validate(*, version_id: str, **_: object) -> None:
     """RECEIVED -> VALIDATED or REJECTED."""
-    _go_on(lifecycle.validate(UUID(version_id)))
+    _work(lifecycle.validate, UUID(version_id))
 
 
 @retried
 def scan(*, version_id: str, **_: object) -> None:
     """VALIDATED -> CLEAN, INFECTED or REJECTED."""
-    _go_on(lifecycle.scan(UUID(version_id)))
+    _work(lifecycle.scan, UUID(version_id))
 
 
 @retried
 def finalize(*, version_id: str, **_: object) -> None:
     """CLEAN -> AVAILABLE."""
-    _go_on(lifecycle.finalize(UUID(version_id)))
+    _work(lifecycle.finalize, UUID(version_id))
 
 
 @retried
@@ -94,15 +95,24 @@ def publish(**_: object) -> None:
         log.warning("checkpoint_not_published", fault=type(fault).__name__)
 
 
-def _go_on(version: DocumentVersion | None) -> None:
-    """Do the next step at once where this worker serves its queue too (2.6 to 3.8 times faster)."""
+def _work(step: Step, version_id: UUID) -> None:
+    """Take a step, and the next ones at once where this worker serves their queues (2.6 to 3.8 times faster)."""
+    if _sent_apart(version_id):
+        return
+    version = step(version_id)
     while version is not None and _served_here(version):
         version = STEPS[Status(version.status)](version.pk)
-    nudge(version)
+    nudges.nudge(version)
+
+
+def _sent_apart(version_id: UUID) -> bool:
+    """Whether this message is older than what sends its version apart from all others, to where it now goes."""
+    if APART in app.amqp.queues.consume_from:
+        return False
+    version = DocumentVersion.objects.apart().filter(IN_TURN, pk=version_id, status__in=STEPS).first()
+    nudges.step(version)
+    return version is not None
 
 
 def _served_here(version: DocumentVersion) -> bool:
-    task = TASK_FOR.get(Status(version.status))
-    if task is None:
-        return False
-    return broker.queue_of(task) in app.amqp.queues.consume_from
+    return nudges.in_turn(version) and nudges.queue_for(version) in app.amqp.queues.consume_from

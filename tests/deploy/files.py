@@ -15,7 +15,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 # Without Flower's door: here it is nginx's, by the same rules (test_flower_door.py).
 PROCESSES = {name: line for name, line in procfile.read(ROOT / "Procfile").items() if name != "door"}
-WORKERS = ("validate", "scan", "finalize", "audit", "default")
+WORKERS = ("validate", "scan", "apart", "finalize", "audit", "default")
 ONCE = ("roles", "migrate", "buckets")
 OURS = (*PROCESSES, "migrate", "buckets")
 THEIRS = ("roles", "db", "broker", "s3", "s3gate", "clamav", "freshclam", "nginx")

@@ -188,7 +188,7 @@ def test_flowers_socket_is_for_flower_and_nginx_alone() -> None:
 
 def test_a_worker_is_given_time_to_end_a_scan() -> None:
     # clamd's MaxScanTime is five minutes, and the bytes are read from S3 meanwhile.
-    assert all(SERVICES[name]["stop_grace_period"] == "10m" for name in ("validate", "scan", "finalize"))
+    assert all(SERVICES[name]["stop_grace_period"] == "10m" for name in ("validate", "scan", "apart", "finalize"))
 
 
 def test_the_mounted_files_are_there() -> None:

@@ -34,7 +34,7 @@ ROLES = {
     "strongroom": {OPERATOR},
     "strongroom_web": {"web"},
     "strongroom_sequencer": {"audit"},
-    "strongroom_worker": {"validate", "scan", "finalize", "default", "reconcile", "metrics"},
+    "strongroom_worker": {"validate", "scan", "apart", "finalize", "default", "reconcile", "metrics"},
     "unused": {"beat", "flower", "door", "something new"},
 }
 

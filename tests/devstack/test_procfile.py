@@ -11,11 +11,11 @@ LINES = procfile.read(ROOT / "Procfile")
 
 
 def test_the_procfile_lists_every_process() -> None:
-    workers = {"validate", "scan", "finalize", "audit", "default"}
+    workers = {"validate", "scan", "apart", "finalize", "audit", "default"}
     assert set(LINES) == workers | {"web", "reconcile", "beat", "metrics", "flower", "door"}
 
 
-@pytest.mark.parametrize("name", ["validate", "scan", "finalize", "audit", "default"])
+@pytest.mark.parametrize("name", ["validate", "scan", "apart", "finalize", "audit", "default"])
 def test_a_worker_serves_the_queue_of_its_name_and_is_known_by_it(name: str) -> None:
     assert f" -n {name}@%h -Q {name} " in LINES[name]
     found = procfile._WORKER.search(LINES[name])

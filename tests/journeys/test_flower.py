@@ -36,7 +36,7 @@ from tests.journeys.visitor import Visitor
 
 As = Callable[[str], Client]
 Newcomer = Callable[..., Account]
-WORKERS = ("validate", "scan", "finalize", "audit", "default")
+WORKERS = ("validate", "scan", "apart", "finalize", "audit", "default")
 HIDDEN = {"metrics", "healthcheck", "login", "login/", "logout"}
 """What Flower has and the door has not."""
 

@@ -15,7 +15,7 @@ from devstack.launch import Running
 from tests import factories
 from tests.inspection import makers, ordinary
 
-WORKERS = ("validate", "scan", "finalize", "default")
+WORKERS = ("validate", "scan", "apart", "finalize", "default")
 COUNT, WARM, AT_ONCE = 2000, 100, 6
 MIB = 1024 * 1024
 

@@ -77,6 +77,8 @@ def test_it_empties_quarantine_after_the_policy_has_ended(alice: User) -> None:
     version = factories.clean(alice)
     DocumentVersion.objects.filter(pk=version.pk).update(expires_at=timezone.now() - timedelta(days=1))
     lifecycle.finalize(version.pk)
+    assert reconcile.sweep()["tidied"] == 0  # the nudge of its end comes first
+    overdue(version)
     assert reconcile.sweep()["tidied"] == 1
     assert storage.oldest(version) is None
     assert reconcile.sweep()["tidied"] == 0

@@ -15,7 +15,7 @@ from workers.celery import app
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is put on queues; nobody works on it."""
     messages: list[tuple[str, str]] = []
-    monkeypatch.setattr(nudges, "send", lambda task, **ids: messages.append((task, ids.get("version_id", ""))))
+    monkeypatch.setattr(nudges, "send", lambda task, **told: messages.append((task, told.get("version_id", ""))))
     return messages
 
 
@@ -48,7 +48,7 @@ def test_the_end_of_one_version_wakes_the_next_in_line(
 
 
 def test_a_worker_that_serves_the_next_queues_too_goes_on_at_once(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_served_here", lambda version: version.status in nudges.TASK_FOR)
+    monkeypatch.setattr(tasks, "_served_here", nudges.in_turn)
     version = factories.received(alice)
     tasks.validate(version_id=str(version.pk))
     version.refresh_from_db()
@@ -66,7 +66,7 @@ def test_every_task_has_the_queue_of_its_name() -> None:
 def test_a_message_lands_on_its_own_queue_alone() -> None:
     app.control.purge()
     nudges.send("workers.tasks.scan", version_id="x")
-    assert broker.lengths() == {"validate": 0, "scan": 1, "finalize": 0, "audit": 0, "default": 0}
+    assert broker.lengths() == {"validate": 0, "scan": 1, "apart": 0, "finalize": 0, "audit": 0, "default": 0}
     app.control.purge()
 
 

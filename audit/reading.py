@@ -19,6 +19,7 @@ from audit.models import Event, EventQuerySet
 _NEAR: Final = 2000  # places between two spans: to look through so many costs less than to ask twice
 _MANY: Final = 20  # objects, such as the versions of a statement that comes every month
 _SPANS: Final = 8  # for more, the last reaches over what lies between
+_EACH: Final = "(each)"  # nothing in the log is called so
 
 # `latest` never falls from run to run: what is before the first run that reaches `since` is older, and what is before
 # the first that reaches `until` is all from before. From there on only some runs are: those that hold something late.
@@ -84,10 +85,13 @@ def newest(
     timely = [rows.within(since, until, *span) for span in spans(since, until)] if since or until else [rows]
     # Of many objects all events are sorted; the + 0 keeps PostgreSQL from walking back through the log for their order.
     order = "-seq" if len(objects) <= _MANY else (F("seq") + 0).desc()
-    parts = [some.filter(kind).order_by(order)[:limit] for some, kind in product(timely, _kinds(action, objects))]
-    if len(parts) < 2:
-        return [event for part in parts for event in part]
-    return list(parts[0].union(*parts[1:], all=True).order_by("-seq")[:limit])
+    kinds, names = _kinds(action, objects)
+    parts = [
+        part
+        for some, kind in product(timely, kinds)
+        for part in _for_each(names, some.filter(kind).order_by(order)[:limit])
+    ]
+    return _merged(parts, limit)
 
 
 def window(since: datetime | None, until: datetime | None) -> tuple[int, int]:
@@ -118,14 +122,33 @@ def _of(actor: str, outcome: str) -> EventQuerySet:
     return found.filter(outcome=outcome) if outcome else found
 
 
-def _kinds(action: str, objects: Sequence[str]) -> list[Q]:
-    """The conditions of which a row must meet one. For each there is an index that is in the order of places."""
+def _kinds(action: str, objects: Sequence[str]) -> tuple[list[Q], list[str]]:
+    """The conditions of which a row must meet one, for one of the names in the place of `_EACH`.
+
+    For each condition and name there is an index that is in the order of places.
+    """
     named = actions.matching(action)
     if len(objects) <= 1:
         about = Q(object__in=objects) if objects else Q()
-        return [about & Q(action=each) for each in named] if action else [about]
+        return ([about & Q(action=_EACH)], named) if action else ([about], [_EACH])
     doing = Q(action__in=named) if action else Q()
-    return [Q(object__in=some) & doing for some in ([objects] if len(objects) > _MANY else zip(objects))]
+    chosen = [objects] if len(objects) > _MANY else zip(objects)
+    return [Q(object__in=some) & doing for some in chosen] if named or not action else [], [_EACH]
+
+
+def _for_each(names: Sequence[str], part: QuerySet[Event]) -> list[tuple[str, list[object]]]:
+    """The part's SQL and its values, once for each name. Django writes it once: PostgreSQL answers in less time."""
+    sql, values = part.query.sql_with_params()
+    return [(f"({sql})", [name if value == _EACH else value for value in values]) for name in names]
+
+
+def _merged(parts: Sequence[tuple[str, list[object]]], limit: int) -> list[Event]:
+    if not parts:
+        return []
+    union = " UNION ALL ".join(sql for sql, _ in parts)
+    values = [value for _, own in parts for value in own]
+    newest = f"SELECT * FROM ({union}) AS found ORDER BY seq DESC LIMIT %s"  # noqa: S608 - SQL that Django wrote
+    return list(Event.objects.raw(newest, [*values, limit]))
 
 
 def _joined(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

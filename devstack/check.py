@@ -15,6 +15,7 @@ CHECKS: dict[str, Sequence[str]] = {
     "types": ("mypy",),
     "imports": ("lint-imports",),
     "migrations": ("python", "manage.py", "makemigrations", "--check", "--dry-run"),
+    "additive": ("python", "manage.py", "additive"),
     "deployment": ("python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"),
 }
 

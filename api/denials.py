@@ -23,10 +23,11 @@ _NAMED: Final = {
     "auth": "session",
     "role-requests": "role_request",
     "erasures": "erasure",
+    "ops": "version",
     "auditlogs": "event",
 }
 _NO_SECRET: Final = frozenset({"event"})  # places in the log are counted up: whoever follows it asks for the next
-_FOR_ITS_STATE: Final = frozenset({"last_admin", "not_available"})
+_FOR_ITS_STATE: Final = frozenset({"last_admin", "not_available", "withheld"})
 _LONGEST_ID: Final = 40  # a number in an address may have any length
 
 

@@ -20,7 +20,7 @@ from audit import checkpoint, erasure, private
 from audit import context as request_context
 from identity import acts, authentication, erasures, links, mfa, password_changes, tokens, two_people
 from identity.denials import of_page
-from pipeline import lifecycle, quotas, reading
+from pipeline import faults, lifecycle, quotas, reading
 from pipeline.faults import FAULTS
 
 log = structlog.get_logger(__name__)
@@ -59,6 +59,7 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     quotas.DayFull: (429, "day_full"),
     reading.NotFound: (404, "not_found"),
     reading.NotAvailable: (409, "not_available"),
+    reading.Withheld: (409, "withheld"),
     reading.MetadataOnly: (403, "metadata_only"),
 }
 TOO_LARGE = "The body is too large. The bytes of a document are sent to S3, not here."
@@ -89,7 +90,7 @@ def _answer_to(error: Exception) -> Response | None:
     if refusal := _refusal(error):
         code, slug = refusal
         return _answer(code, str(error) or words_of(type(error)), slug, wait=getattr(error, "wait", None))
-    if isinstance(error, FAULTS):
+    if faults.of(error):
         log.warning("dependency_away", fault=type(error).__name__)
         return _answer(503, UNAVAILABLE, "unavailable", wait=RETRY_SECONDS)
     if isinstance(error, exceptions.ValidationError):

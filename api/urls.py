@@ -11,6 +11,7 @@ from api import (
     events,
     investors,
     mfa,
+    ops,
     passwords,
     role_requests,
     schema,
@@ -65,5 +66,7 @@ urlpatterns = [
     path("erasures/", erasures.Erasures.as_view()),
     path("erasures/<uuid:id>/approve/", erasures.Approve.as_view()),
     path("erasures/<uuid:id>/refuse/", erasures.Refuse.as_view()),
+    path("ops/stuck/", ops.Stuck.as_view()),
+    path("ops/stuck/<uuid:id>/requeue/", ops.Requeue.as_view()),
     path("schema/", schema.Schema.as_view(), name="schema"),
 ]

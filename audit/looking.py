@@ -4,8 +4,9 @@ A page that shows one row whole is a read, and leaves an event; a list is none: 
 find a row. It lives here because every app with an admin may import this one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
@@ -56,13 +57,20 @@ class CappedPaginator(_Paginator):
         return rows[:_COUNTED].count() if isinstance(rows, QuerySet) else len(rows)
 
 
+class AsksAgain(Protocol):
+    """The admin site (`identity.site`), as pages know it that have an act: no act without a fresh second factor."""
+
+    def ask_again(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the answer that asks for the second factor, or None where it was shown a moment ago."""
+
+
 class LookOnly(_Admin):
     """Nothing is changed here: what may change has a function of its own, audited."""
 
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER  # they count every row, once per choice
-    actions = None
+    actions: Sequence[str] | None = None
 
     def reading(self, row: Any) -> Read:
         """Say, for each kind of row that has a page of its own, what the log says of looking at it."""

@@ -226,6 +226,10 @@ QUARANTINE_BUCKET: str = env.str("QUARANTINE_BUCKET", validate=filled)
 VAULT_BUCKET: str = env.str("VAULT_BUCKET", validate=filled)
 VAULT_LOCK_MODE: str = env.str("VAULT_LOCK_MODE", "", validate=validate.OneOf(["", "GOVERNANCE", "COMPLIANCE"]))
 VAULT_LOCK_DAYS: int = env.int("VAULT_LOCK_DAYS", 0, validate=validate.Range(min=0))
+# The SQS queue in which S3 tells of new objects, for `python -m workers.s3events`; empty: the reconciler alone looks.
+S3_EVENTS_QUEUE_URL: str = env.str("S3_EVENTS_QUEUE_URL", "")
+S3_EVENTS_DEAD_QUEUE_URL: str = env.str("S3_EVENTS_DEAD_QUEUE_URL", "")
+S3_EVENTS_ENDPOINT_URL: str = env.str("S3_EVENTS_ENDPOINT_URL", "")  # empty: AWS
 
 # --- Uploads -----------------------------------------------------------------------------------
 UPLOAD_MAX_BYTES: int = env.int(
@@ -274,6 +278,11 @@ STATUS_BUDGETS: dict[str, int] = {
         validate=lambda given: all(name in _BUDGETS and seconds > 0 for name, seconds in given.items()),
     ),
 }
+# 0: the vault is not read again but for what an admin has requeued. Slower than 64 KiB/s S3 would hang up.
+SCRUB_BYTES_PER_SECOND: int = env.int(
+    "SCRUB_BYTES_PER_SECOND", 4 * 1024 * 1024, validate=lambda given: given == 0 or given >= 64 * 1024
+)
+SCRUB_EVERY_DAYS: int = env.int("SCRUB_EVERY_DAYS", 30, validate=validate.Range(min=1))
 METRICS_BIND: str = env.str("METRICS_BIND", "127.0.0.1:9090")
 
 # --- Logs --------------------------------------------------------------------------------------

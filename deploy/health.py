@@ -62,8 +62,8 @@ def flower() -> str:
 def awake() -> str:
     """Return "" unless the process has slept through since the last look.
 
-    For those that listen nowhere (beat, reconcile). Each wakes every few seconds, and each wake is one more voluntary
-    switch of its main thread; one that hangs makes none.
+    For those that listen nowhere (beat, reconcile, scrub). Each wakes every few seconds, and each wake is one more
+    voluntary switch of its main thread; one that hangs makes none.
     """
     switches, now = _switches(_main_process()), time.monotonic()
     before = json.loads(SEEN.read_text()) if SEEN.exists() else None

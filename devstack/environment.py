@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ _ROLES = {
     OPERATOR: postgres.OWNER,
     "web": "strongroom_web",
     "audit": "strongroom_sequencer",
-    **dict.fromkeys(("validate", "scan", "apart", "finalize", "default", "reconcile", "metrics"), "strongroom_worker"),
+    **dict.fromkeys(
+        ("validate", "scan", "apart", "finalize", "default", "reconcile", "scrub", "metrics"), "strongroom_worker"
+    ),
 }
 """As whom a process connects to the database. One that is not here (beat, flower, door) does not connect."""
 
@@ -33,28 +35,36 @@ _SHORT = 70
 
 @dataclass(frozen=True)
 class Site:
-    """One stack: its folder, its sockets' folder, ports, secrets, and the settings that the caller wants otherwise."""
+    """One stack: its folder, its sockets' folder, ports, secrets, and the settings that the caller wants otherwise.
+
+    `via` names servers that our own processes reach by another port, where somebody stands between (`bench.breaking`).
+    """
 
     data: Path
     sockets: Path
     ports: Ports
     secrets: Mapping[str, str] = field(repr=False)
     overrides: Mapping[str, str]
+    via: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
         """The web's address without a path."""
         return f"http://127.0.0.1:{self.ports['web']}"
 
+    def reached(self, name: str) -> int:
+        """Return the port by which our processes reach a server."""
+        return self.via.get(name, self.ports[name])
+
     def database(self, role: str) -> str:
         """Return where PostgreSQL is, with the name and password of one of its roles."""
         password = self.secrets[postgres.SECRETS[role]]
-        return f"postgres://{role}:{password}@127.0.0.1:{self.ports['postgres']}/strongroom"
+        return f"postgres://{role}:{password}@127.0.0.1:{self.reached('postgres')}/strongroom"
 
     @property
     def broker_url(self) -> str:
         """Where Valkey is, with the password."""
-        return f"redis://:{self.secrets['valkey']}@127.0.0.1:{self.ports['valkey']}/0"
+        return f"redis://:{self.secrets['valkey']}@127.0.0.1:{self.reached('valkey')}/0"
 
     @property
     def flower(self) -> str:
@@ -86,7 +96,8 @@ def settings(site: Site, process: str) -> dict[str, str]:
         "HTTPS": "false",  # everything is on loopback
         "DATABASE_URL": site.database(_ROLES[process]) if process in _ROLES else _NOWHERE,
         "BROKER_URL": site.broker_url,
-        "S3_ENDPOINT_URL": seaweed.endpoint(site.ports),
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{site.reached('s3')}",
+        "S3_PUBLIC_ENDPOINT_URL": seaweed.endpoint(site.ports),
         "S3_ACCESS_KEY_ID": key,
         "S3_SECRET_ACCESS_KEY": secret,
         "QUARANTINE_BUCKET": seaweed.QUARANTINE,
@@ -107,6 +118,7 @@ def settings(site: Site, process: str) -> dict[str, str]:
 
 def describe(site: Site, pids: Mapping[str, int], *, processes: bool) -> dict[str, Any]:
     """Return the content of `stack.json`. Without `processes` it tells of the servers alone."""
+    site = replace(site, via={})  # whoever reads this comes from outside, and goes straight
     chosen = clamav.choice(site.data)
     ours = {
         "api": f"{site.root}/api",

@@ -14,9 +14,10 @@ from django.http import HttpRequest
 
 from audit import actions
 from identity import authentication, limits
-from identity.accounts import record
+from identity.accounts import record, ref
 from identity.authentication import WrongCredentials
 from identity.models import User
+from identity.tokens import STEP_UP_LASTS
 
 PENDING_LASTS: Final = timedelta(minutes=10)
 _PENDING, _NOTE = "strongroom_pending", "strongroom_mfa"
@@ -60,6 +61,30 @@ def holder(request: HttpRequest, *, now: datetime) -> User | None:
     if now.timestamp() - note["seen"] > _TOUCH_AFTER.total_seconds():
         request.session[_NOTE] = note | {"seen": now.timestamp()}
     return user
+
+
+def stepped_up(request: HttpRequest, *, now: datetime) -> bool:
+    """Whether the second factor was shown in this browser within the last 15 minutes, as for a token of the API."""
+    note = request.session.get(_NOTE) or {}
+    return bool(now.timestamp() - note.get("mfa_at", note.get("at", 0)) < STEP_UP_LASTS.total_seconds())
+
+
+def step_up(request: HttpRequest, user: User, code: str, *, now: datetime) -> None:
+    """Take the second factor of the session's holder once more; the session has a new key then (ASVS 7.2.4).
+
+    Raises what `authentication.check_code` raises.
+    """
+    factor = authentication.check_code(user, code, now=now, by=ref(user))
+    with transaction.atomic():
+        record(
+            actions.AUTH_STEPPED_UP,
+            user,
+            "Second factor shown again.",
+            facts={"factor": factor, "door": "admin"},
+            now=now,
+        )
+    request.session.cycle_key()
+    request.session[_NOTE] = request.session[_NOTE] | {"mfa_at": now.timestamp()}
 
 
 def end(request: HttpRequest, *, now: datetime) -> None:

@@ -65,10 +65,11 @@ class MfaAdminSite(AdminSite):
         return cast(View, watched)
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Django's own, and the two pages of the second factor."""
+        """Django's own, and the pages of the second factor."""
         return [
             path("login/code/", self.code, name="code"),
             path("login/enrol/", self.enrol, name="enrol"),
+            path("step-up/", self.admin_view(self.step_up), name="step_up"),
             *super().get_urls(),
         ]
 
@@ -124,6 +125,32 @@ class MfaAdminSite(AdminSite):
             return self._refused(request, "enrol", refusal, person=user)
         refused = self._admit(request, user, "totp", now)
         return self._page(request, "backup_codes", codes=codes, onward="" if refused else _onward(request).url)
+
+    @_a_step
+    def step_up(self, request: HttpRequest) -> HttpResponse:
+        """The second factor once more, before an act; then back to where it was asked for."""
+        now = timezone.now()
+        user = sessions.holder(request, now=now)
+        if user is None:
+            return _to_step(request, "login")
+        if request.method != "POST":
+            return self._page(request, "step_up", person=user)
+        try:
+            sessions.step_up(request, user, request.POST.get("code", ""), now=now)
+        except mfa.NotEnrolled:  # reset a moment ago
+            return _to_step(request, "login")
+        except (WrongCode, TooManyAttempts, FactorLocked) as refusal:
+            return self._refused(request, "step_up", refusal, person=user)
+        return _onward(request)
+
+    def ask_again(self, request: HttpRequest) -> HttpResponse | None:
+        """Send an admin to show the second factor again who has not done so within 15 minutes; None: it is fresh.
+
+        `audit.looking.AsksAgain`: pages with an act call it first (ASVS 7.5.3).
+        """
+        if sessions.stepped_up(request, now=timezone.now()):
+            return None
+        return HttpResponseRedirect(f"{reverse('admin:step_up')}?{urlencode({'next': request.get_full_path()})}")
 
     @method_decorator([never_cache, require_POST])
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

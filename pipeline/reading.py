@@ -36,6 +36,10 @@ class NotAvailable(Exception):
     """This version cannot be downloaded: it is not available (yet)."""
 
 
+class Withheld(Exception):
+    """This file is held back: what is stored is not what was handed in, or is damaged. An admin has to look at it."""
+
+
 class MetadataOnly(Exception):
     """Auditors read what is known of documents, never the documents."""
 
@@ -143,13 +147,15 @@ def history(user: "User", id_: UUID) -> History:
 def download(user: "User", id_: UUID) -> tuple[DocumentVersion, str]:
     """Return the version and a short-lived address of its bytes.
 
-    Raises `NotFound`, `NotAvailable`, and `MetadataOnly` for auditors.
+    Raises `NotFound`, `NotAvailable`, `Withheld` while an alarm stands of its object, and `MetadataOnly` for auditors.
     """
     version = find(user, id_)
     if user.role == "auditor":
         raise MetadataOnly
     if version.status != Status.AVAILABLE:
         raise NotAvailable
+    if version.stuck_reason:
+        raise Withheld
     url = storage.download_url(version)
     _record(actions.DOCUMENT_DOWNLOAD_LINKED, user, version)
     return version, url

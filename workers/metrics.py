@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 django.setup()
 
 from audit import checkpoint, sequencer, standing  # noqa: E402  (models need Django to be set up)
+from pipeline import scrub, stalled  # noqa: E402
 from pipeline.models import ENDS, UNFINISHED, DocumentVersion, Status  # noqa: E402
 from workers import broker  # noqa: E402
 
@@ -43,6 +44,7 @@ class Pipeline(Collector):
         """Yield the families; a dead database is an error of the scrape, not a zero."""
         close_old_connections()
         yield from _waiting()
+        yield from _standing()
         yield _verdicts()
         yield _durations()
         yield _queues()
@@ -53,7 +55,6 @@ class Pipeline(Collector):
 def _waiting() -> Iterator[Metric]:
     pending = GaugeMetricFamily("strongroom_pending", "Versions in a stage.", labels=["stage"])
     oldest = GaugeMetricFamily("strongroom_oldest_pending_seconds", "Age of the oldest in a stage.", labels=["stage"])
-    stuck = GaugeMetricFamily("strongroom_stuck", "Versions that stand with a reason.")
     now = timezone.now()
     rows = DocumentVersion.objects.filter(status__in=UNFINISHED, stuck_reason="").values("status")
     found = {row["status"]: row for row in rows.annotate(n=Count("pk"), since=Min("status_at"))}
@@ -61,8 +62,22 @@ def _waiting() -> Iterator[Metric]:
         row = found.get(stage)
         pending.add_metric([stage], row["n"] if row else 0)
         oldest.add_metric([stage], (now - row["since"]).total_seconds() if row else 0)
-    stuck.add_metric([], DocumentVersion.objects.exclude(stuck_reason="").count())
-    yield from (pending, oldest, stuck)
+    yield from (pending, oldest)
+
+
+def _standing() -> Iterator[Metric]:
+    """What stands or is late: each is counted in an index of these rows alone."""
+    versions, now = DocumentVersion.objects, timezone.now()
+    yield GaugeMetricFamily("strongroom_stuck", "Versions that stand with a reason.", versions.stuck().count())
+    yield GaugeMetricFamily("strongroom_late", "Versions over their budget.", versions.over_budget(now).count())
+    waiting = versions.queueing().count()
+    yield GaugeMetricFamily("strongroom_waiting_for_place", "Versions that wait for their owner's others.", waiting)
+    alarms = GaugeMetricFamily("strongroom_alarms", "Alarms that stand.", labels=["kind"])
+    for kind, n in stalled.alarms().items():
+        alarms.add_metric([kind], n)
+    yield alarms
+    unchecked = scrub.since(now=now)
+    yield GaugeMetricFamily("strongroom_oldest_unchecked_seconds", "Since the vault was last read whole.", unchecked)
 
 
 def _verdicts() -> Metric:

@@ -279,6 +279,14 @@ def _(world: World) -> Left:
     return looked_at(world, factories.available(world.carol.user), "download/")
 
 
+@leaves("POST /api/ops/stuck/<uuid:id>/requeue/", "version.requeued")
+def _(world: World) -> Left:
+    version = factories.begun(world.carol.user)
+    DocumentVersion.objects.filter(pk=version.pk).update(stuck_reason="for a test")
+    answer = post(world.client(world.rhea), f"ops/stuck/{version.pk}/requeue/")
+    return of_version(answer, world.rhea.user, version.pk, world.carol.user)
+
+
 # --- admins ----------------------------------------------------------------------------------------
 def done_to_carol(world: World, rest: str, body: dict[str, str] | None = None) -> Left:
     """rhea does it to carol's account."""
@@ -380,5 +388,6 @@ NOTHING = {
     "GET /api/documents/by-type/<str:doc_type>/": _LIST,
     "GET /api/investors/": _LIST,
     "GET /api/role-requests/": _LIST,
+    "GET /api/ops/stuck/": _LIST,
     "GET /api/schema/": "how this API is called, which is in its documentation too",
 }

@@ -14,7 +14,7 @@ from audit.models import Checkpoint, Erasure, Event
 from identity import mail, sessions
 from identity.models import AdminAct, Mail, MfaDevice, RoleRequest, User
 from identity.session_store import SessionStore
-from pipeline.models import Document, DocumentVersion, Scan
+from pipeline.models import Alarm, Document, DocumentVersion, Scan
 from tests import factories
 from tests.api.acts import NOBODY, REASON, Act, Left, Table, World, by_themselves, entering, name
 from tests.factories import PASSWORD
@@ -99,6 +99,27 @@ def _(world: World) -> Left:
     return by_themselves(inside(world.rhea.user).get("/internal/flower-auth/", secure=True), world.rhea.user)
 
 
+@leaves("POST /admin/step-up/", "auth.stepped_up")
+def _(world: World) -> Left:
+    browser, body = inside(world.rhea.user), {"code": world.rhea.code()}
+    return by_themselves(browser.post("/admin/step-up/", body, secure=True), world.rhea.user)
+
+
+@leaves("POST /admin/step-up/", "mfa.failed")
+def _(world: World) -> Left:
+    answer = inside(world.rhea.user).post("/admin/step-up/", {"code": "000000"}, secure=True)
+    return by_themselves(answer, world.rhea.user, outcome="failure")
+
+
+@leaves("POST /admin/pipeline/documentversion/", "version.requeued")
+def _(world: World) -> Left:
+    version = _version(world)
+    DocumentVersion.objects.filter(pk=version.pk).update(stuck_reason="for a test")
+    body = {"action": "requeue", "index": "0", "_selected_action": [str(version.pk)]}
+    answer = inside(world.rhea.user).post("/admin/pipeline/documentversion/", body, secure=True)
+    return Left(answer, name(world.rhea.user), f"version:{version.pk}", name(world.carol.user))
+
+
 # --- pages of one row ------------------------------------------------------------------------------
 def _version(world: World) -> DocumentVersion:
     return factories.begun(world.carol.user)
@@ -128,6 +149,10 @@ def _request(world: World) -> RoleRequest:
 def _act(world: World) -> AdminAct:
     now = timezone.now()
     return AdminAct.objects.create(admin=world.rhea.user, user=world.carol.user, kind="mfa_reset", at=now)
+
+
+def _alarm(world: World) -> Alarm:
+    return Alarm.objects.create(kind="altered", object="documents/a/b", version=_version(world), words="It differs.")
 
 
 def _erasure(world: World) -> Erasure:
@@ -161,6 +186,7 @@ PAGES: dict[str, tuple[Any, str, str, bool]] = {
     "pipeline/document": (_document, "document.read", "document:{row.pk}", True),
     "pipeline/documentversion": (_version, "document.read", "version:{row.pk}", True),
     "pipeline/scan": (_scan, "document.read", "version:{row.version_id}", True),
+    "pipeline/alarm": (_alarm, "document.read", "version:{row.version_id}", True),
     "audit/event": (_event, "log.read", "event:{row.pk}", False),
     "audit/checkpoint": (_checkpoint, "log.read", "checkpoint:{row.pk}", False),
     "audit/erasure": (_erasure, "user.read", "user:{carol}", True),
@@ -199,6 +225,7 @@ NOTHING = {
     "GET /admin/": "the names of the lists",
     "GET /admin/login/": _FORM,
     "GET /admin/login/code/": _FORM,
+    "GET /admin/step-up/": _FORM,
     "GET /admin/(?P<app_label>audit|identity|pipeline)/": "the names of the lists",
     "GET /admin/(?P<url>.*)": "sends to an address that exists",
     "GET /admin/autocomplete/": "no form has a field for it: 403 or 404",

@@ -24,7 +24,7 @@ from identity import (
     tokens,
     two_people,
 )  # fmt: skip
-from pipeline import lifecycle, reading
+from pipeline import lifecycle, quotas, reading
 from tests.api.routes import routes
 
 
@@ -72,7 +72,7 @@ def test_healthz_and_readyz_name_every_dependency(db: None) -> None:
     assert APIClient().get("/healthz").json() == {"status": "alive"}
     said = APIClient().get("/readyz").json()
     assert said["status"] == "ready"
-    assert set(said["checks"]) == {"database", "s3", "broker", "scanner", "sandbox", "audit"}
+    assert set(said["checks"]) == {"database", "s3", "broker", "scanner", "sandbox", "audit", "pipeline"}
 
 
 def test_the_schema_is_openapi_3_1_for_those_signed_in(api: APIClient) -> None:
@@ -85,6 +85,7 @@ def test_the_schema_is_openapi_3_1_for_those_signed_in(api: APIClient) -> None:
 def test_every_refusal_of_the_domain_has_a_status_and_a_code() -> None:
     faults = {mfa.WrongKey, private.WrongKey}  # a key of ours is missing: nothing that a caller did
     told = {private.Erased}  # which an event says of itself
+    kinds = {quotas.QuotaReached}  # what two of them have in common
     operators = {
         checkpoint.NothingWrong,
         erasure.NotApproved,
@@ -93,7 +94,7 @@ def test_every_refusal_of_the_domain_has_a_status_and_a_code() -> None:
     }  # no call does that
     modules = (
         accounts, acts, authentication, links, lockout, mail, mfa, password_changes, tokens, two_people, lifecycle,
-        reading, checkpoint, erasure, erasures, private,
+        quotas, reading, checkpoint, erasure, erasures, private,
     )  # fmt: skip
     found = {
         kind
@@ -101,7 +102,7 @@ def test_every_refusal_of_the_domain_has_a_status_and_a_code() -> None:
         for kind in vars(module).values()
         if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == module.__name__
     }
-    assert found - faults - told - operators == set(REFUSALS)
+    assert found - faults - told - kinds - operators == set(REFUSALS)
     assert all(kind.__doc__ for kind in found)
 
 

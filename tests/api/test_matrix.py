@@ -66,6 +66,8 @@ ROUTES = """
     admin     act       GET,POST                   erasures/
     act       act       POST                       erasures/<uuid:id>/approve/
     act       act       POST                       erasures/<uuid:id>/refuse/
+    log       log       GET                        ops/stuck/
+    act       act       POST                       ops/stuck/<uuid:id>/requeue/
     verified  verified  GET                        schema/
 """
 

@@ -115,7 +115,7 @@ def test_every_variable_is_explained_in_the_example() -> None:
     assert referenced() - set(assigned(ROOT / ".env.example")) == set()
 
 
-@pytest.mark.parametrize("name", ["web", "metrics", "reconcile", "migrate", *WORKERS])
+@pytest.mark.parametrize("name", ["web", "metrics", "reconcile", "scrub", "migrate", *WORKERS])
 def test_every_setting_reaches_our_processes(name: str) -> None:
     read = set(re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "config/settings.py").read_text()))
     assert read - NOT_PASSED_ON - set(environment(name)) == set()
@@ -126,7 +126,7 @@ def test_no_credential_goes_further_than_it_must() -> None:
         return {name for name in SERVICES if word in str(environment(name))}
 
     assert holders("S3_API_SECRET_ACCESS_KEY") == {"web", "s3"}
-    assert holders("S3_WORKER_SECRET_ACCESS_KEY") == {*WORKERS, "reconcile", "metrics", "migrate", "s3"}
+    assert holders("S3_WORKER_SECRET_ACCESS_KEY") == {*WORKERS, "reconcile", "scrub", "metrics", "migrate", "s3"}
     assert holders("S3_ADMIN_SECRET_ACCESS_KEY") == {"buckets", "s3"}
     assert holders("POSTGRES_PASSWORD") == {"db", "roles"}
     assert holders("S3_SSE_KEK") == {"s3"}
@@ -136,10 +136,10 @@ def test_no_credential_goes_further_than_it_must() -> None:
     assert holders("${DATABASE_PASSWORD") == {"migrate", "roles"}  # who owns the tables can alter the log
     assert holders("${DATABASE_WEB_PASSWORD") == {"web", "roles"}
     assert holders("${DATABASE_SEQUENCER_PASSWORD") == holders("${AUDIT_SIGNING_KEYS") | {"roles"} == {"audit", "roles"}
-    assert holders("${DATABASE_WORKER_PASSWORD") == {*WORKERS, "reconcile", "metrics", "roles"} - {"audit"}
+    assert holders("${DATABASE_WORKER_PASSWORD") == {*WORKERS, "reconcile", "scrub", "metrics", "roles"} - {"audit"}
 
 
-@pytest.mark.parametrize("name", ["web", "metrics", "reconcile", "migrate", *WORKERS])
+@pytest.mark.parametrize("name", ["web", "metrics", "reconcile", "scrub", "migrate", *WORKERS])
 def test_a_process_connects_to_the_database_as_the_role_whose_password_it_has(name: str) -> None:
     special = {
         "web": ("strongroom_web", "DATABASE_WEB_PASSWORD"),
@@ -169,7 +169,9 @@ def test_the_start_has_an_order() -> None:
     assert needs["roles"] == {"db"}
     assert needs["migrate"] == {"roles"}
     assert needs["buckets"] == {"s3gate"}
-    assert needs["web"] == needs["reconcile"] == {"migrate", "buckets"}  # neither needs the broker
+    assert (
+        needs["web"] == needs["reconcile"] == needs["scrub"] == {"migrate", "buckets"}
+    )  # none of them needs the broker
     assert all(
         needs[name] == {"migrate", "buckets", "broker"} for name in WORKERS
     )  # nor `scan` the scanner: versions wait

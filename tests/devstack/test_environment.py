@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ ROLES = {
     "strongroom": {OPERATOR},
     "strongroom_web": {"web"},
     "strongroom_sequencer": {"audit"},
-    "strongroom_worker": {"validate", "scan", "apart", "finalize", "default", "reconcile", "metrics"},
+    "strongroom_worker": {"validate", "scan", "apart", "finalize", "default", "reconcile", "scrub", "metrics"},
     "unused": {"beat", "flower", "door", "something new"},
 }
 
@@ -164,3 +165,13 @@ def test_a_long_folder_leaves_room_for_sockets(site: Site, tmp_path: Path) -> No
 
 def test_the_version_of_stack_json_is_told(site: Site) -> None:
     assert describe(site, {}, processes=True)["version"] == environment.VERSION == 1
+
+
+def test_processes_of_ours_reach_a_server_through_whoever_stands_before_it_and_others_go_straight(site: Site) -> None:
+    held_up = replace(site, via={"postgres": 1111, "valkey": 2222, "s3": 3333})
+    told = settings(held_up, "scan")
+    assert urlsplit(told["DATABASE_URL"]).port == 1111
+    assert urlsplit(told["BROKER_URL"]).port == 2222
+    assert urlsplit(told["S3_ENDPOINT_URL"]).port == 3333
+    assert urlsplit(told["S3_PUBLIC_ENDPOINT_URL"]).port == site.ports["s3"]  # browsers
+    assert describe(held_up, {}, processes=True) == describe(site, {}, processes=True)

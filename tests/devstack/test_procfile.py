@@ -12,7 +12,7 @@ LINES = procfile.read(ROOT / "Procfile")
 
 def test_the_procfile_lists_every_process() -> None:
     workers = {"validate", "scan", "apart", "finalize", "audit", "default"}
-    assert set(LINES) == workers | {"web", "reconcile", "beat", "metrics", "flower", "door"}
+    assert set(LINES) == workers | {"web", "reconcile", "scrub", "beat", "metrics", "flower", "door"}
 
 
 @pytest.mark.parametrize("name", ["validate", "scan", "apart", "finalize", "audit", "default"])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from pytest_django import Settings
@@ -11,6 +12,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from config import urls
 from identity.models import User
+from identity.session_store import SessionStore
+from pipeline.models import DocumentVersion
 from tests import factories
 from tests.browser import Browser, browser
 
@@ -56,6 +59,7 @@ def pages(user: User) -> list[str]:
     models = [
         *("identity/user", "identity/apitoken", "identity/mfadevice", "identity/attempts", "identity/mail"),
         *("identity/rolerequest", "identity/adminact", "audit/event", "pipeline/documentversion"),
+        "pipeline/alarm",
     ]
     return [*(f"{model}/" for model in models), f"identity/user/{user.pk}/change/", "identity/user/?q=root"]
 
@@ -94,6 +98,39 @@ def test_no_page_of_the_admin_breaks_its_policy(tab: Browser, live_server: LiveS
     tab.submit(code=backup_code)
     assert tab.run("document.querySelector('#logout-form') !== null")
     assert tab.violations == []
+
+
+def test_what_stands_is_requeued_by_a_button_once_the_second_factor_was_shown_again(
+    tab: Browser, live_server: LiveServer, root: User
+) -> None:
+    secret = factories.enrolled(root)
+    version = factories.begun(factories.person("alice", "investor"))
+    DocumentVersion.objects.filter(pk=version.pk).update(stuck_reason="Cut off for a test.")
+    page = f"{live_server.url}/admin/pipeline/documentversion/{version.pk}/change/"
+    tab.open(page)
+    tab.submit(username="root", password=factories.PASSWORD)
+    tab.submit(code=factories.code(secret, steps=-1))
+    tab.look("stuck")
+    signed_in_long_ago(Session.objects.get())
+    tab.follow("form[action*=documentversion] button")
+    assert tab.run("location.pathname") == "/admin/step-up/"
+    tab.look("step-up")
+    tab.submit(code=factories.code(secret))
+    assert tab.run("location.search") == f"?q={version.pk}"
+    tab.open(page)
+    tab.follow("form[action*=documentversion] button")
+    tab.look("requeued")
+    version.refresh_from_db()
+    assert version.stuck_reason == ""
+    assert tab.violations == []
+
+
+def signed_in_long_ago(session: Session) -> None:
+    """The second factor of a browser's session was shown twenty minutes ago; the session itself is in use."""
+    said = session.get_decoded()
+    said["strongroom_mfa"]["at"] -= 20 * 60
+    session.session_data = SessionStore().encode(said)
+    session.save()
 
 
 def test_a_sign_in_leads_on_to_flower_at_an_address_of_its_own(

@@ -102,8 +102,8 @@ def test_the_end_of_one_version_gives_its_place_to_the_next_of_the_owner(
     monkeypatch.setattr(tasks, "_served_here", lambda _: False)
     with django_capture_on_commit_callbacks(execute=True):
         tasks.validate(version_id=str(first.pk))
-    second.refresh_from_db()
-    assert second.entered_at is not None
+    entered = DocumentVersion.objects.get(pk=second.pk)
+    assert entered.entered_at is not None
     assert waiting() == {"validate": 1, "default": 1}
 
 

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-APART: Final = 0x5752_0002  # whoever works on a version that has cost workers their lives; workers.reconcile has 0001
+APART: Final = (
+    0x5752_0002  # whoever has a version that workers died over; workers.reconcile has 0001, workers.scrub 0003
+)
 
 
 @contextmanager

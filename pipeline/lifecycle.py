@@ -10,14 +10,16 @@ The status column is the truth; a message to a worker is only a nudge. So every 
 twice, late, by two workers at once, or again after a crash, and has three paragraphs:
 
   read   is it this version's turn, and is nobody at it? If not, leave quietly (None).
-  work   slow and repeatable, outside any transaction. Faults (`faults.FAULTS`) are let through.
+  work   slow and repeatable, outside any transaction. Faults (`faults`) are let through, and what is
+         known to be away is not asked (`breaker`).
   move   `_move`: one conditional UPDATE and its audit event, in one transaction.
 
 What cannot go on stands with a `stuck_reason` until an admin requeues it: bytes that are gone, work
 that was cut off too often, a status that has lasted longer than its budget though nothing hindered it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import wraps
@@ -26,14 +28,13 @@ from unicodedata import normalize
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from audit import actions, trail
 from audit.trail import Ref
-from pipeline import claims, places, policy, quotas, reasons, sandbox, scanner, storage
-from pipeline.faults import FAULTS
+from pipeline import breaker, claims, faults, places, policy, quotas, reasons, sandbox, scanner, storage
 from pipeline.inspection import findings
 from pipeline.models import APART_AFTER, IN_TURN, TIDIED, UNFINISHED, Document, DocumentVersion, Scan, Status, Versions
 
@@ -58,16 +59,9 @@ HINDERED_LATELY: Final = timedelta(minutes=15)
 # Findings whose content clamd does not see by itself: whatever the policy says of them, it is streamed too.
 PACKED: Final = frozenset({findings.ATTACHMENT, findings.EMBEDDED_OLE})
 
-# What a version stands and waits for; faults of the database cannot be noted in it.
-WAITS: Final[dict[type[Exception], str]] = {
-    scanner.Stale: "The scanner's signatures are out of date. The check goes on when they are fresh.",
-    scanner.Unavailable: "The scanner is away. The check goes on when it is back.",
-    sandbox.Unavailable: "The place where files are examined is away. The check goes on when it is back.",
-    **dict.fromkeys(storage.FAULTS, "The storage is away. The check goes on when it is back."),
-}
-
 Step = Callable[[DocumentVersion], DocumentVersion | None]
 
+BYTES_GONE: Final = "The bytes are gone from quarantine. The file must be sent again."
 NOBODY: Final = "Nobody took it up: see that workers run for every queue, then requeue it."
 IN_LINE: Final = "An earlier version of this document is still being checked. This one goes on when that has ended."
 
@@ -139,8 +133,8 @@ def receive(version_id: UUID, *, by: Ref = SYSTEM) -> DocumentVersion | None:
         raise BytesMissing
 
     with transaction.atomic():
+        places.lock(version.document.owner_id)  # before the document, as `begin` does
         document = _locked(version.document_id)
-        places.lock(document.owner_id)
         now = timezone.now()
         moved = _move(
             version,
@@ -178,53 +172,62 @@ def expire(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion 
     return _end(version, Status.EXPIRED, actions.VERSION_EXPIRED, reasons.EXPIRED_UNSENT)
 
 
-def _turn(status: Status) -> Callable[[Step], Callable[[UUID], DocumentVersion | None]]:
+def _turn(status: Status, *needs: str) -> Callable[[Step], Callable[[UUID], DocumentVersion | None]]:
     """Make a step, which takes a version, one that takes an id and leaves quietly out of turn.
 
-    The attempt is counted before the work and taken back when the work ends in any named way, so what
-    stays counted are deaths: killed workers, and errors that nobody foresaw.
+    `needs` names the dependencies without which it is not begun. The attempt is counted before the work and taken
+    back when the work ends in any named way, so what stays counted are deaths: killed workers, and errors that
+    nobody foresaw.
     """
 
     def wrap(step: Step) -> Callable[[UUID], DocumentVersion | None]:
         @wraps(step)
         def taken(version_id: UUID) -> DocumentVersion | None:
+            _pay_back()  # before anything is read: it changes what counts
             with claims.held(version_id) as ours:
                 version = _in(status, version_id) if ours else None
-                return _attempted(step, version) if version else None
+                return _attempted(step, version, needs) if version else None
 
         return taken
 
     return wrap
 
 
-def _attempted(step: Step, version: DocumentVersion) -> DocumentVersion | None:
-    _pay_back()
+def _attempted(step: Step, version: DocumentVersion, needs: Collection[str]) -> DocumentVersion | None:
     if version.attempts < APART_AFTER:
-        return _tried(step, version)
+        return _tried(step, version, needs)
     with claims.locked(claims.APART) as alone:  # one such in the whole fleet at a time
-        return _tried(step, version) if alone else None
+        return _tried(step, version, needs) if alone else None
 
 
-def _tried(step: Step, version: DocumentVersion) -> DocumentVersion | None:
+def _tried(step: Step, version: DocumentVersion, needs: Collection[str]) -> DocumentVersion | None:
     if version.attempts >= MOST_DEATHS:
         _stick(version, "Work on this file was cut off too often. An admin can requeue it.")
         return None
-    _attempt(version, +1)
+    if shut := breaker.process.shut(needs, now=time.monotonic()):
+        put_off([version], shut)
+        return None
+
     moved = None
     try:
+        _attempt(version)
         moved = step(version)
     except storage.Gone:
-        _stick(version, "The bytes are gone from quarantine. The file must be sent again.")
-    except FAULTS as fault:
-        _give_back(version)
-        wait_for(version, fault)
+        _stick(version, BYTES_GONE)
+    except faults.FAULTS as error:
+        if fault := faults.of(error):
+            _give_back(version)
+            wait_for(version, fault)
         raise
     if moved is None:
         _give_back(version)
+        breaker.process.unsaid(needs, now=time.monotonic())
+    else:
+        breaker.process.answered(needs)
     return moved
 
 
-@_turn(Status.RECEIVED)
+@_turn(Status.RECEIVED, "storage", "disk", "sandbox")
 def validate(version: DocumentVersion) -> DocumentVersion | None:
     """RECEIVED -> VALIDATED or REJECTED: hash the bytes and see what they really are."""
     with storage.spooled(version) as spooled:
@@ -255,7 +258,7 @@ def _announced(version: DocumentVersion, spooled: storage.Spooled) -> str:
     return ""
 
 
-@_turn(Status.VALIDATED)
+@_turn(Status.VALIDATED, "storage", "scanner")
 def scan(version: DocumentVersion) -> DocumentVersion | None:
     """VALIDATED -> CLEAN, INFECTED or REJECTED: stream the pinned bytes through the scanner."""
     with _opened(version) as (chunks, parts):
@@ -320,7 +323,7 @@ def _keep(version: DocumentVersion, verdict: scanner.Verdict) -> None:
     )
 
 
-@_turn(Status.CLEAN)
+@_turn(Status.CLEAN, "storage")
 def finalize(version: DocumentVersion) -> DocumentVersion | None:
     """CLEAN -> AVAILABLE: into the vault, under the document's next number.
 
@@ -328,7 +331,7 @@ def finalize(version: DocumentVersion) -> DocumentVersion | None:
     is still under way. A crash after the copy is repaired by calling this again (`storage.admit`).
     """
     if _waits(version):
-        _wait(version, IN_LINE)
+        _wait([version], IN_LINE)
         return None
 
     vault_version_id = storage.admit(version)
@@ -412,6 +415,17 @@ def give_up(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion
     return version
 
 
+def miss(version: DocumentVersion) -> bool:
+    """Mark a version under way as stuck if quarantine has its pinned bytes no more; return whether that is so.
+
+    They are deleted after the end alone, so one that has ended meanwhile is left as it is.
+    """
+    if version.s3_version_id in storage.quarantined(version):
+        return False
+    _stick(version, BYTES_GONE)
+    return True
+
+
 def requeue(version_id: UUID, *, by: Ref) -> DocumentVersion:
     """Mark a version as due that stands still or is late; whoever nudges it or sweeps next goes on with it.
 
@@ -428,7 +442,7 @@ def requeue(version_id: UUID, *, by: Ref) -> DocumentVersion:
         changes |= {"late_at": now + _budget(Status(version.status)), "entered_at": _reentered(version)}
     with transaction.atomic():
         same = DocumentVersion.objects.filter(pk=version.pk, status=version.status, stuck_reason=version.stuck_reason)
-        if not same.update(**changes):
+        if not same.filter(late_at=version.late_at).update(**changes):  # two at once: one requeues it
             raise NothingToRequeue
         facts = {"status": version.status, "why": version.stuck_reason or "late"}
         _record(version, actions.VERSION_REQUEUED, by=by, facts=facts)
@@ -468,37 +482,51 @@ def _last_arrival(document: Document) -> datetime | None:
     return at
 
 
-def _attempt(version: DocumentVersion, change: int) -> None:
-    same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
-    same.filter(attempts__gte=-change).update(attempts=F("attempts") + change)
+def _attempt(version: DocumentVersion) -> None:
+    _count(version, version.attempts, version.attempts + 1)
 
 
 def _give_back(version: DocumentVersion) -> None:
     """Take the attempt back, if need be when the database is there again: no version dies of its restarts."""
     _owed.append(version)
-    with suppress(OperationalError, InterfaceError):
+    with suppress(*faults.AWAY):
         _pay_back()
 
 
 def _pay_back() -> None:
     while _owed:
-        _attempt(_owed[-1], -1)
-        _owed.pop()
+        version = _owed.pop()
+        try:
+            _count(version, version.attempts + 1, version.attempts)
+        except faults.AWAY:
+            _owed.append(version)
+            raise
+
+
+def _count(version: DocumentVersion, before: int, after: int) -> None:
+    """Both numbers are said, so that it may be done twice, and after one that nobody knows whether it was done."""
+    same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
+    same.filter(attempts=before).update(attempts=after)
 
 
 _owed: list[DocumentVersion] = []  # of this process; should it be killed first, that is a death indeed
 
 
-def wait_for(version: DocumentVersion, fault: Exception) -> None:
+def wait_for(version: DocumentVersion, fault: faults.Fault) -> None:
     """Say what the version waits for, so that nobody takes it for lost; it goes on by itself."""
-    why = next((words for kind, words in WAITS.items() if isinstance(fault, kind)), "")
-    if why:
-        _wait(version, why)
+    breaker.process.failed(fault, of=version.pk, now=time.monotonic())
+    if fault is not faults.DATABASE:  # that it is away cannot be noted in it
+        _wait([version], fault.words)
 
 
-def _wait(version: DocumentVersion, why: str) -> None:
-    same = DocumentVersion.objects.filter(pk=version.pk, status=version.status)
-    same.update(waits_for=why, waited_at=timezone.now())
+def put_off(versions: Iterable[DocumentVersion], shut: breaker.Shut) -> None:
+    """Leave versions alone until what is away may be tried again, and say what they wait for."""
+    _wait(versions, shut.fault.words, due_at=timezone.now() + timedelta(seconds=shut.seconds))
+
+
+def _wait(versions: Iterable[DocumentVersion], why: str, **changes: Any) -> None:
+    these = DocumentVersion.objects.filter(pk__in=[version.pk for version in versions], status__in=UNFINISHED)
+    these.update(waits_for=why, waited_at=timezone.now(), **changes)
 
 
 def _stick(version: DocumentVersion, why: str) -> None:

@@ -9,16 +9,18 @@ import base64
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import boto3
+import urllib3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 POLICY_BYTES_PER_SECOND = 128 * 1024
 POLICY_LONGEST = timedelta(hours=3)
-_MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
+_MISSING = {"NoSuchKey", "NoSuchVersion"}  # said by S3; a bare 404 is also what a proxy before it says
+_UNMET: Final = {"PreconditionFailed", "412"}
+# 4xx that pass by themselves: S3 asks to be asked again.
+_PASSING: Final = {"RequestTimeout", "ConditionalRequestConflict", "OperationAborted", "TooManyRequests", "408", "429"}
 
 
 class NotVersioned(Exception):
@@ -41,10 +46,25 @@ class Differs(Exception):
 
 
 class Gone(Exception):
-    """The pinned bytes are no longer in quarantine."""
+    """The pinned bytes are no longer where they were."""
 
 
-FAULTS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, NotVersioned, Differs)
+class NoRoom(Exception):
+    """The disk of this machine takes no file, or gives none back."""
+
+
+# botocore leaves some of what breaks in the middle of an answer as urllib3 raised it, and answers that are not S3's
+# as its parser did.
+FAULTS: tuple[type[Exception], ...] = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    urllib3.exceptions.HTTPError,
+    NotVersioned,
+    Differs,
+    NoRoom,
+)
+MISTAKES: Final = (ParamValidationError,)  # of ours, though their class is among `FAULTS`
 
 
 @dataclass(frozen=True)
@@ -65,9 +85,22 @@ class Spooled:
     sha256: str
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes from the beginning, in chunks of 1 MiB."""
+        """Yield the bytes from the beginning, in chunks of 1 MiB. Raises `NoRoom` where the disk fails."""
         self.file.seek(0)
-        yield from iter(lambda: self.file.read(CHUNK), b"")
+        yield from iter(self._read, b"")
+
+    def _read(self) -> bytes:
+        with _disk():
+            return self.file.read(CHUNK)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Only ever around the file itself: some errors of botocore are OSErrors too."""
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(str(error)) from error
 
 
 @cache
@@ -180,7 +213,7 @@ def stream(version: "DocumentVersion") -> Iterator[bytes]:
         if _code(error) in _MISSING:
             raise Gone from error
         raise
-    if answer["ContentLength"] != version.received_size:
+    if answer.get("ContentLength") != version.received_size:
         raise Differs
     yield from answer["Body"].iter_chunks(CHUNK)
 
@@ -189,18 +222,30 @@ def stream(version: "DocumentVersion") -> Iterator[bytes]:
 def spooled(version: "DocumentVersion") -> Iterator[Spooled]:
     """Hold the pinned bytes in a nameless temporary file, hashed on the way.
 
-    The file has no name, so a killed worker leaves nothing behind.
+    The file has no name, so a killed worker leaves nothing behind. Raises `NoRoom` where the disk takes no more.
     """
-    with tempfile.TemporaryFile() as file:
+    with _nameless() as file:
         digest, size = hashlib.sha256(), 0
         for chunk in stream(version):
-            file.write(chunk)
+            _write(file, chunk)
             digest.update(chunk)
             size += len(chunk)
         if size != version.received_size:
             raise Differs
         file.seek(0)
         yield Spooled(file, size, digest.hexdigest())
+
+
+def _nameless() -> IO[bytes]:
+    with _disk():
+        return tempfile.TemporaryFile(buffering=0)  # with a buffer, closing it fails once more on a full disk
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:  # a disk that is nearly full takes a part
+        with _disk():
+            left = left[file.write(left) :]
 
 
 def admit(version: "DocumentVersion") -> str:
@@ -215,7 +260,7 @@ def admit(version: "DocumentVersion") -> str:
     except ClientError as error:
         if _code(error) in _MISSING:
             raise Gone from error
-        if _code(error) not in {"PreconditionFailed", "412"}:
+        if _code(error) not in _UNMET:
             raise
     return _admitted(version)
 
@@ -270,10 +315,15 @@ def _stored_as(version: "DocumentVersion") -> Any:
 
 
 def _admitted(version: "DocumentVersion") -> str:
-    there = client().head_object(Bucket=settings.VAULT_BUCKET, Key=version.vault_key)
+    try:
+        there = client().head_object(Bucket=settings.VAULT_BUCKET, Key=version.vault_key)
+    except ClientError as error:
+        if status(error) == 404:  # then it was the source that had changed
+            raise Differs from error
+        raise
     if (
-        there["ContentLength"] != version.size
-        or there["Metadata"] != _vault_metadata(version)
+        there.get("ContentLength") != version.size
+        or there.get("Metadata") != _vault_metadata(version)
         or not there.get("VersionId")
         or there.get("ObjectLockMode", "") != settings.VAULT_LOCK_MODE
     ):
@@ -297,9 +347,45 @@ def quarantined(version: "DocumentVersion") -> list[str]:
 def purge(version: "DocumentVersion", these: list[str] | None = None) -> int:
     """Delete these S3 versions of the version's quarantine key, or all there are; return how many."""
     doomed = quarantined(version) if these is None else these
-    for version_id in doomed:
-        client().delete_object(Bucket=settings.QUARANTINE_BUCKET, Key=version.incoming_key, VersionId=version_id)
+    purge_key(version.incoming_key, doomed)
     return len(doomed)
+
+
+def purge_key(key: str, version_ids: list[str]) -> None:
+    """Delete these S3 versions of a key of quarantine, whoever's it is."""
+    for version_id in version_ids:
+        client().delete_object(Bucket=settings.QUARANTINE_BUCKET, Key=key, VersionId=version_id)
+
+
+@contextmanager
+def vaulted(version: "DocumentVersion") -> Iterator[tuple[int | None, Iterator[bytes]]]:
+    """Open the version's object in the vault: its size as S3 says it, and its bytes in chunks of 256 KiB.
+
+    Raises `Gone` where S3 has no such version of it.
+    """
+    try:
+        answer = client().get_object(**_in_vault(version))
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            raise Gone from error
+        raise
+    with closing(answer["Body"]) as body:
+        yield answer.get("ContentLength"), body.iter_chunks(CHUNK // 4)
+
+
+def in_vault(version: "DocumentVersion") -> bool:
+    """Whether S3 says that it has the version's object, without giving any of it."""
+    try:
+        client().head_object(**_in_vault(version))
+    except ClientError as error:
+        if status(error) == 404:
+            return False
+        raise
+    return True
+
+
+def _in_vault(version: "DocumentVersion") -> Any:
+    return {"Bucket": settings.VAULT_BUCKET, "Key": version.vault_key, "VersionId": version.vault_version_id}
 
 
 def download_url(version: "DocumentVersion") -> str:
@@ -336,6 +422,21 @@ def check() -> None:
         raise NotVersioned("The quarantine bucket is not versioned.")
     if client().get_bucket_versioning(Bucket=settings.VAULT_BUCKET).get("Status") != "Enabled":
         raise NotVersioned("The vault bucket is not versioned.")
+
+
+def refused(error: Exception) -> bool:
+    """Whether S3 itself says no to us, which no waiting mends: its buckets, or our rights, are not in order."""
+    return isinstance(error, ClientError) and 400 <= status(error) < 500 and _code(error) not in _PASSING
+
+
+def changed(error: Exception) -> bool:
+    """Whether S3 says that what is there is not what was pinned."""
+    return isinstance(error, ClientError) and _code(error) in _UNMET
+
+
+def status(error: ClientError) -> int:
+    """Return the HTTP status of what S3 answered, 0 if it has none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _code(error: ClientError) -> str:

@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 from identity import sessions
 from identity.models import User
 from identity.session_store import SessionStore
+from pipeline import breaker
 from tests import factories
 from tests.audit_bypass import flush_may_empty_the_log as flush_may_empty_the_log
 
@@ -57,6 +58,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         marker = item.get_closest_marker("all_only")
         why = marker.args[0] if marker and marker.args else "takes longer"
         terminalreporter.write_line(f"{item.nodeid}: {why}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known_to_be_away() -> None:
+    """What one test has met is nothing to the next."""
+    breaker.process.forget()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What runs beside the web process: Celery's tasks, the reconciler, beat's chores, the metrics."""
+"""What runs beside the web process: Celery's tasks, the reconciler, the scrub, beat's chores, the metrics."""
 
 import os
 

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from workers.celery import QUEUES, app
 
+# The row of `pipeline.faults` for these is `faults.BROKER`; kombu raises bare OSErrors too.
 FAULTS: tuple[type[Exception], ...] = (OperationalError, RedisError, OSError)
 
 

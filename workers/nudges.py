@@ -41,6 +41,17 @@ def nudge(version: DocumentVersion | None) -> None:
         fill_places(version.document.owner_id)
 
 
+def resume(version: DocumentVersion) -> None:
+    """Nudge one that was requeued: one whose check had not begun stands in its owner's queue again.
+
+    What has no task (pending, in the vault) is found by who sweeps these.
+    """
+    if version.status == Status.RECEIVED:
+        fill_places(version.document.owner_id)
+    elif in_turn(version):
+        step(version)
+
+
 def in_turn(version: DocumentVersion) -> bool:
     """Whether a version has a next step and may take it now."""
     return version.status in TASK_FOR and not (version.status == Status.RECEIVED and version.entered_at is None)

@@ -22,7 +22,7 @@ from django.utils import timezone
 django.setup()
 
 from identity import housekeeping, mail  # noqa: E402  (models need Django to be set up)
-from pipeline import claims, lifecycle, places, storage  # noqa: E402  (models need Django to be set up)
+from pipeline import breaker, claims, faults, lifecycle, places, storage  # noqa: E402  (models need Django to be set up)
 from pipeline.faults import FAULTS  # noqa: E402
 from pipeline.models import DocumentVersion, Status, Versions  # noqa: E402
 from workers import broker, starting  # noqa: E402
@@ -36,7 +36,7 @@ PER_SWEEP: Final = 100
 NUDGE_AGAIN: Final = timedelta(seconds=30)
 FORGET_EVERY_SECONDS: Final = 600
 MAIL_AFTER: Final = timedelta(seconds=10)  # the nudge of the request itself comes first
-STORAGE_IS_AWAY: Final = 3  # faults in a row
+NEEDED: Final = ("storage",)
 TIDY_AGAIN: Final = timedelta(minutes=1)
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(minutes=5))
 
@@ -109,7 +109,14 @@ def _nudge_due() -> dict[str, int]:
         counts["mailed"] = _mail()
     except broker.FAULTS as away:
         log.warning("broker_away", fault=type(away).__name__)
+        _say_that_the_queue_is_away()
     return counts
+
+
+def _say_that_the_queue_is_away() -> None:
+    now, shut = timezone.now(), breaker.Shut(faults.BROKER, settings.RECONCILE_SECONDS)
+    for status in TASK_FOR:
+        lifecycle.put_off(list(DocumentVersion.objects.due(status, now)[:PER_SWEEP]), shut)
 
 
 def _mail() -> int:
@@ -146,20 +153,27 @@ def _look_for_bytes() -> dict[str, int]:
 
 
 def _each(found: Versions, act: Callable[[DocumentVersion], object]) -> int:
-    """Do it to each of the first `PER_SWEEP`; leave what the storage fails at, and after some in a row the rest."""
-    done = in_a_row = 0
-    for version in found.select_related("document")[:PER_SWEEP]:
-        try:
-            act(version)
-        except storage.FAULTS as fault:
-            log.warning("storage_fault", version_id=str(version.pk), fault=type(fault).__name__)
-            lifecycle.wait_for(version, fault)
-            in_a_row += 1
-            if in_a_row == STORAGE_IS_AWAY:
-                break
-        else:
-            done, in_a_row = done + 1, 0
+    """Do it to each of the first `PER_SWEEP`; leave what the storage fails at, and the rest while it is away."""
+    done, versions = 0, list(found.select_related("document")[:PER_SWEEP])
+    for place, version in enumerate(versions):
+        if shut := breaker.process.shut(NEEDED, now=time.monotonic()):
+            lifecycle.put_off(versions[place:], shut)
+            break
+        done += _done(act, version)
     return done
+
+
+def _done(act: Callable[[DocumentVersion], object], version: DocumentVersion) -> bool:
+    try:
+        act(version)
+    except storage.FAULTS as error:
+        log.warning("storage_fault", version_id=str(version.pk), fault=type(error).__name__)
+        if not (fault := faults.of(error)):
+            raise
+        lifecycle.wait_for(version, fault)
+        return False
+    breaker.process.answered(NEEDED)
+    return True
 
 
 def _received_or_expired(version: DocumentVersion) -> DocumentVersion | None:

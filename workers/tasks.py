@@ -1,7 +1,8 @@
 """The tasks: an id in, one call of the domain, a nudge for what comes next.
 
-Any of them may run twice, late or never. Named faults are retried with growing, jittered waits; what
-lasts longer is the reconciler's. `**_` lets an old worker take the message of a newer release.
+Any of them may run twice, late or never. Named faults are retried a few times, with growing, jittered waits; what
+lasts longer is the reconciler's, since a message that waits is held by a worker. `**_` lets an old worker take the
+message of a newer release.
 """
 
 import time
@@ -29,7 +30,8 @@ STEPS: dict[Status, Step] = {
     Status.VALIDATED: lifecycle.scan,
     Status.CLEAN: lifecycle.finalize,
 }
-retried = app.task(autoretry_for=FAULTS, retry_backoff=1, retry_backoff_max=60, retry_jitter=True, max_retries=5)
+# At most 2 + 4 + 8 seconds, on average half of that. By then the breaker has opened, if it is not this version alone.
+retried = app.task(autoretry_for=FAULTS, retry_backoff=2, retry_backoff_max=8, retry_jitter=True, max_retries=3)
 
 
 @retried

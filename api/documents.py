@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -96,7 +96,12 @@ class Documents(View):
         """List one row per document, newest first. The next page is in the `Link` header."""
         return _listed(request, reading.documents(caller(request)))
 
-    @extend_schema(request=uploads.Begin, responses={201: uploads.BegunOutput}, operation_id="documents_begin")
+    @extend_schema(
+        request=uploads.Begin,
+        responses={201: uploads.BegunOutput, 429: uploads.WaitOutput},
+        parameters=[OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[429])],
+        operation_id="documents_begin",
+    )
     def post(self, request: Request) -> Response:
         """Begin an upload: answers with a presigned POST, to which the browser sends the file."""
         return uploads.begin(request)

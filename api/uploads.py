@@ -71,6 +71,15 @@ class BegunOutput(serializers.Serializer[Any]):
     upload = UploadOutput()
 
 
+class WaitOutput(serializers.Serializer[Any]):
+    """Too much for now: too many calls, too many open uploads, or a day's bytes. `Retry-After` has the same seconds."""
+
+    error = serializers.CharField()
+    code = serializers.ChoiceField(choices=["throttled", "too_many_open", "day_full"])
+    request_id = serializers.CharField(allow_null=True)
+    retry_after = serializers.IntegerField(help_text="Seconds until there may be room again.")
+
+
 def begin(request: Request) -> Response:
     """Answer POST /documents/: record the upload, return its presigned POST."""
     given, now = Begin.of(request.data), timezone.now()

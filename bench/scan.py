@@ -26,9 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-
+from bench import s3
 from devstack import debs, jsonfile
 from devstack.places import CLAMAV
 
@@ -111,8 +109,8 @@ def _sent(stack: dict[str, Any], megabytes: int) -> Iterator[tuple[Any, Path]]:
     version = DocumentVersion(id=uuid.uuid4(), size=len(body), received_size=len(body))
     version.sha256 = hashlib.sha256(body).hexdigest()
     where = {"Bucket": stack["s3"]["quarantine"], "Key": version.incoming_key}
-    s3 = _client(stack)
-    put = s3.put_object(**where, Body=body)
+    client = s3.client(stack)
+    put = client.put_object(**where, Body=body)
     version.s3_version_id, version.etag = put["VersionId"], put["ETag"]
     try:
         with tempfile.NamedTemporaryFile(prefix="strongroom-bench-") as copy:
@@ -121,19 +119,7 @@ def _sent(stack: dict[str, Any], megabytes: int) -> Iterator[tuple[Any, Path]]:
             del body
             yield version, Path(copy.name)
     finally:
-        s3.delete_object(**where, VersionId=version.s3_version_id)
-
-
-def _client(stack: dict[str, Any]) -> Any:
-    identity = stack["s3"]["admin"]
-    return boto3.client(
-        "s3",
-        endpoint_url=stack["s3_endpoint"],
-        region_name="us-east-1",
-        aws_access_key_id=identity["access_key_id"],
-        aws_secret_access_key=identity["secret_access_key"],
-        config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
-    )
+        client.delete_object(**where, VersionId=version.s3_version_id)
 
 
 def _mixed(megabytes: int) -> Iterator[bytes]:

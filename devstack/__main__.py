@@ -79,11 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     supervise.add_argument("--data", type=_path, required=True)
     supervise.add_argument("--procfile", type=_path)
     supervise.add_argument("--set", action="append", default=[], type=lambda word: tuple(word.split("=", 1)))
+    supervise.add_argument("--via", action="append", default=[], type=_port)
     return parser
 
 
 def _after_dashes(words: list[str]) -> list[str]:
     return words[1:] if words[:1] == ["--"] else words
+
+
+def _port(word: str) -> tuple[str, int]:
+    name, _, number = word.partition("=")
+    return name, int(number)
 
 
 def _path(word: str) -> Path:

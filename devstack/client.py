@@ -24,12 +24,12 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """The other side turned a call away: `code` says why in a word, the message in a sentence."""
+    """The other side turned a call away: `code` says why in a word, the message in a sentence, `status` by HTTP."""
 
-    def __init__(self, code: str, words: str) -> None:
-        """Keep the code beside the words."""
+    def __init__(self, code: str, words: str, *, status: int = 0, wait: float = 0) -> None:
+        """Keep the code and the status beside the words, and how many seconds we were asked to wait."""
         super().__init__(words)
-        self.code = code
+        self.code, self.status, self.wait = code, status, wait
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class Ticket:
 class Client:
     """One person's session with the API, for one thread: `requests` promises nothing of sharing."""
 
-    def __init__(self, api: str, *, origin: str, token: str = "") -> None:
-        """Take the API's address (it ends in `/api`) and the origin of the page that we play."""
+    def __init__(self, api: str, *, origin: str, token: str = "", patience: float = ANSWER_SECONDS) -> None:
+        """Take the API's address (it ends in `/api`), the origin of the page that we play, and seconds to wait."""
         self.api = api
         self.origin = origin
+        self._patience = (CONNECT_SECONDS, patience)
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy or .netrc of the developer's is no part of this
         self._http.headers["Origin"] = origin
@@ -91,7 +92,7 @@ class Client:
             ticket.url,
             data=dict(ticket.fields),
             files=file,
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            timeout=self._patience,
         )
         if not answer.ok:
             raise s3_refusal(answer.status_code, answer.text)
@@ -111,7 +112,7 @@ class Client:
     def fetch(self, version: str) -> bytes:
         """Download a version's bytes by the presigned address. Raises `Refused`."""
         link = self._call("GET", f"/documents/{version}/download/")["url"]
-        answer = self._http.get(str(link), timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+        answer = self._http.get(str(link), timeout=self._patience)
         if not answer.ok:
             raise s3_refusal(answer.status_code, answer.text)
         return answer.content
@@ -122,12 +123,13 @@ class Client:
             self.api + path,
             json=body,
             headers=self.authorization,
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            timeout=self._patience,
         )
         told = _json(answer)
         if not answer.ok:
             words = str(told.get("error", f"HTTP {answer.status_code} from {path}"))
-            raise Refused(str(told.get("code", f"http_{answer.status_code}")), words)
+            code, wait = str(told.get("code", f"http_{answer.status_code}")), answer.headers.get("Retry-After", "")
+            raise Refused(code, words, status=answer.status_code, wait=float(wait) if wait.isdecimal() else 0)
         return told
 
 
@@ -139,7 +141,7 @@ def s3_refusal(status: int, xml: str) -> Refused:
     code = re.search(r"<Code>(\w+)</Code>", xml)
     words = re.search(r"<Message>([^<]*)</Message>", xml)
     slug = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", code[1]).lower() if code else f"http_{status}"
-    return Refused(slug, words[1] if words else f"S3 answered {status}")
+    return Refused(slug, words[1] if words else f"S3 answered {status}", status=status)
 
 
 def _json(answer: requests.Response) -> Json:

@@ -23,13 +23,23 @@ def hold(data: Path, name: str) -> None:
     """Stop a part of the stack in `data`; return when it has stopped. Raises TimeoutError, KeyError (no such part)."""
     if name not in _running(data) and not held(data, name):
         raise KeyError(name)
-    (private(data / "held") / name).touch()
+    keep_down(data, name)
     _until(data, name, runs=False)
+
+
+def keep_down(data: Path, name: str) -> None:
+    """Wish that a part stand still, without waiting: a part that is killed next is not started again."""
+    (private(data / "held") / name).touch()
+
+
+def let_up(data: Path, name: str) -> None:
+    """Take the wish back, without waiting."""
+    (data / "held" / name).unlink(missing_ok=True)
 
 
 def resume(data: Path, name: str) -> None:
     """Let it run again; return when it has been started (it may not serve yet). Raises TimeoutError."""
-    (data / "held" / name).unlink(missing_ok=True)
+    let_up(data, name)
     _until(data, name, runs=True)
 
 

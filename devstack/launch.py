@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from devstack import jsonfile, places, processes
@@ -116,17 +116,19 @@ def running(
     progress: Progress = _silent,
     processes: bool = True,
     procfile: Path = places.ROOT / "Procfile",
+    via: Mapping[str, int] | None = None,
 ) -> Iterator[Running]:
     """Run a stack in `data` for the length of a `with`, which is entered when all is ready and left when all has ended.
 
     `fresh` forgets the data first; `settings` override our processes' environment; without `processes` the servers
-    run alone. SIGTERM and Ctrl-C end it in order. Raises StackFailed if it cannot start (AlreadyRunning if another
-    does). For the main thread only.
+    run alone; `via` are ports by which our processes reach a server that somebody stands before. SIGTERM and Ctrl-C
+    end it in order. Raises StackFailed if it cannot start (AlreadyRunning if another does). For the main thread only.
     """
     with interruptible():
         stack = begin(
-            data, fresh=fresh, settings=settings or {}, progress=progress, procfile=procfile if processes else None
-        )
+            data, fresh=fresh, settings=settings or {}, progress=progress,
+            procfile=procfile if processes else None, via=via or {},
+        )  # fmt: skip
         try:
             while not stack.poll(1):
                 pass
@@ -136,7 +138,13 @@ def running(
 
 
 def begin(
-    data: Path, *, fresh: bool, settings: Mapping[str, str], progress: Progress, procfile: Path | None
+    data: Path,
+    *,
+    fresh: bool,
+    settings: Mapping[str, str],
+    progress: Progress,
+    procfile: Path | None,
+    via: Mapping[str, int] = MappingProxyType({}),
 ) -> Running:
     """Start a supervisor for `data` and return at once. `procfile` None: the servers alone."""
     if fresh:
@@ -144,6 +152,7 @@ def begin(
         places.forget(data)
     argv = [sys.executable, "-m", "devstack", "supervise", "--data", str(data.absolute())]
     argv += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    argv += [word for name, port in via.items() for word in ("--via", f"{name}={port}")]
     argv += [] if procfile is None else ["--procfile", str(procfile.absolute())]
     places.private(data)
     log = places.private(data / "logs") / "supervisor.log"

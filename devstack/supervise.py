@@ -77,7 +77,7 @@ def say(name: str, state: str, detail: str) -> None:
 
 def _supervise(options: argparse.Namespace, signals: _Signals) -> int:
     data: Path = options.data
-    with _site(data, dict(options.set)) as site:
+    with _site(data, dict(options.set), dict(options.via)) as site:
         parts = _parts(site, options)
         supervisor = Supervisor(parts, data=data, cwd=places.ROOT, say=say)
         try:
@@ -137,13 +137,13 @@ def _owned(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _site(data: Path, overrides: Mapping[str, str]) -> Iterator[Site]:
+def _site(data: Path, overrides: Mapping[str, str], via: Mapping[str, int]) -> Iterator[Site]:
     _new_logs(places.private(data / "logs"))
     places.private(data / "mails")
     ports = Ports(data / "ports.json", os.environ)
     sockets = places.make_sockets_dir(data)
     try:
-        yield Site(data, sockets, ports, keys.load(data), overrides)
+        yield Site(data, sockets, ports, keys.load(data), overrides, via)
     finally:
         places.remove_sockets_dir(data)
         ports.close()

@@ -11,10 +11,10 @@ from psycopg2 import sql
 
 
 @contextmanager
-def own() -> Iterator[None]:
-    """Set up Django on a new database; drop it in the end."""
+def own(prefix: str = "bench_audit") -> Iterator[None]:
+    """Set up Django on a new database, whose name begins like that; drop it in the end."""
     url = os.environ["DATABASE_URL"]
-    name = f"bench_audit_{secrets.token_hex(4)}"
+    name = f"{prefix}_{secrets.token_hex(4)}"
     _say(url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
         os.environ["DATABASE_URL"] = urlsplit(url)._replace(path=f"/{name}").geturl()

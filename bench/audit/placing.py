@@ -56,7 +56,7 @@ def _round(size: int, of: int) -> tuple[float, float]:
 def _rendered(table: str, low: int) -> io.BytesIO:
     text = io.BytesIO()
     with connection.cursor() as cursor:
-        rows_of = f"SELECT * FROM {table} WHERE seq >= {low} ORDER BY seq"  # noqa: S608 - a name and a number of ours
+        rows_of = f"SELECT * FROM {table} WHERE seq >= {low} ORDER BY seq"
         cursor.copy_expert(f"COPY ({rows_of}) TO STDOUT", text)
     text.seek(0)
     return text

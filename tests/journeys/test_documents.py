@@ -92,7 +92,7 @@ def test_every_process_that_works_with_the_database_has_said_that_it_started(as_
     asked = f"{stack.details['api']}/auditlogs/?action=process.started"
     rows = requests.get(asked, headers=as_("admin").authorization, timeout=10).json()
     started = [row["facts"]["process"] for row in rows]
-    assert sorted(started) == ["apart", "audit", "default", "finalize", "reconcile", "scan", "validate", "web"]
+    assert sorted(started) == ["apart", "audit", "default", "finalize", "reconcile", "scan", "scrub", "validate", "web"]
     assert {row["object"] for row in rows} == {f"process:{name}" for name in started}
     for fact in ("policy_sha256", "settings_sha256", "version"):
         assert len({row["facts"][fact] for row in rows}) == 1, fact

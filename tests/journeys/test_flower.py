@@ -152,7 +152,7 @@ def shows(page: requests.Response, *words: str) -> bool:
 
 
 def tasks_of(admin: Visitor, door: str, version: str) -> dict[str, str]:
-    """The tasks about a version and their arguments, as the page's search box asks for them, once they are all there."""
+    """The tasks about a version and their arguments, as the page's search box asks for them, once all are there."""
     origin = door.removesuffix("/flower/")
     asked = {"draw": 1, "start": 0, "length": 100, "order[0][column]": 0, "columns[0][data]": "name"}
     answer = admin.http.post(

@@ -1,0 +1,1 @@
+"""Tests of what measures and breaks: what it claims to find, it finds."""

@@ -398,7 +398,7 @@ def next_in_line(version: DocumentVersion) -> DocumentVersion | None:
 def forsaken(now: datetime) -> Versions:
     """Return the versions to give up: over their budget, and not hindered lately by anything that has a name."""
     hindered = Q(waited_at__isnull=False, waited_at__gt=now - HINDERED_LATELY)
-    return DocumentVersion.objects.over_budget(now).exclude(hindered)
+    return DocumentVersion.objects.over_budget(now).exclude(hindered).not_in_line()
 
 
 def give_up(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import ExpressionWrapper, F, Q
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ def _apart() -> Q:
     return Q(attempts__gte=APART_AFTER) | Q(received_size__gte=settings.LARGE_FILE_BYTES)
 
 
+def _in_line() -> Q:
+    same = DocumentVersion.objects.filter(document_id=OuterRef("document_id"), arrival__lt=OuterRef("arrival"))
+    return Q(status=Status.CLEAN) & Q(Exists(same.filter(status__in=UNDER_WAY, stuck_reason="")))
+
+
 class Versions(models.QuerySet["DocumentVersion"]):
     """Filters that are used in more than one place."""
 
@@ -105,6 +110,10 @@ class Versions(models.QuerySet["DocumentVersion"]):
             status__in=UNDER_WAY,
             stuck_reason="",
         )
+
+    def not_in_line(self) -> Self:
+        """All but the scanned ones that wait for an earlier version of their document to end."""
+        return self.exclude(_in_line())
 
     def due(self, status: Status, now: "datetime") -> Self:
         """Those of a status that stand still and are due to be looked at, but for the stuck; longest due first."""

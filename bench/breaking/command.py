@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=2.0, help="how long it is broken (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="of the plan and the uploads (default: random, and printed)")
     parser.add_argument("--owners", type=int, default=6, help="how many people send (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=2.5, help="uploads a second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=2.0, help="uploads a second (default: %(default)s)")
     parser.add_argument("--plan", action="store_true", help="print the plan of faults, and do nothing")
     parser.add_argument("--only", default="", help="only faults in whose words this stands, such as 'stall postgres'")
     parser.add_argument("--keep", action="store_true", help="keep the stack's folder even if all is well")

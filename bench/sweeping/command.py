@@ -76,6 +76,7 @@ def _repeat(act: "Act", seen: "Watch") -> None:
     """Once to warm up, then so often as it says. Undone each time, so that the next finds the same."""
     from django.db import transaction
 
+    _tell(act.name)
     for number in range(act.rounds + 1):
         with transaction.atomic() if act.rolled_back else nullcontext():
             with seen.act(act.name) if number else nullcontext():

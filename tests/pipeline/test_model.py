@@ -25,7 +25,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -61,19 +60,16 @@ class Lives(RuleBasedStateMachine):
 
     @initialize(places=st.integers(1, 2))
     def start(self, places: int) -> None:
-        """Nothing is there yet."""
+        """Nothing was there before."""
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {TABLES}")
         Outbox.objects.all().delete()
-        self.fuse.down.clear()
+        self.fuse.down = set()
         ours.OWNER_PLACES = places
         self.both = Both(self.owners, self.fuse, places)
         self.doubles = ExitStack()
         self.doubles.enter_context(instead(self.both.bucket, self.both.queues))
-
-    def some(self) -> bool:
-        """Whether there is a version."""
-        return bool(self.both.model.lives)
+        self.upload(owner=0, name=0, what=GOOD)  # so that there is always something to act on
 
     def life(self, which: int) -> Life:
         """One of those there are."""
@@ -81,21 +77,20 @@ class Lives(RuleBasedStateMachine):
         return lives[which % len(lives)]
 
     # --- what may happen -------------------------------------------------------------------------
-    @precondition(lambda self: len(self.both.model.lives) < MOST)
     @rule(owner=st.integers(0, 1), name=st.integers(0, 1), what=st.sampled_from([GOOD, GOOD, GOOD, DAMAGED, EVIL]))
     def begin(self, owner: int, name: int, what: str) -> None:
         """An upload begins."""
-        self.both.begin(owner, name, what)
+        if len(self.both.model.lives) < MOST:
+            self.both.begin(owner, name, what)
 
-    @precondition(lambda self: len(self.both.model.lives) < MOST)
     @rule(owner=st.integers(0, 1), name=st.integers(0, 1), what=st.sampled_from([GOOD, GOOD, GOOD, DAMAGED, EVIL]))
     def upload(self, owner: int, name: int, what: str) -> None:
         """One begins, and its bytes come."""
-        id_ = self.both.begin(owner, name, what)
-        self.both.send(id_)
-        self.both.do("receive", id_)
+        if len(self.both.model.lives) < MOST:
+            id_ = self.both.begin(owner, name, what)
+            self.both.send(id_)
+            self.both.do("receive", id_)
 
-    @precondition(some)
     @rule(which=ANY, steps=st.integers(1, 4), mishap=MISHAPS)
     def go_on(self, which: int, steps: int, mishap: Mishap | None) -> None:
         """The next things that a version needs; the last of them may fail."""
@@ -107,13 +102,11 @@ class Lives(RuleBasedStateMachine):
                 self.both.send(id_)
             self.both.do(act, id_, None if left else mishap)
 
-    @precondition(some)
     @rule(which=ANY, act=st.sampled_from(ACTS), mishap=MISHAPS)
     def act(self, which: int, act: str, mishap: Mishap | None) -> None:
         """Anything at all."""
         self.both.do(act, self.life(which).id, mishap)
 
-    @precondition(some)
     @rule(which=ANY, act=st.sampled_from(["next", "next", "expire"]), other=ANY, meanwhile=st.sampled_from(ACTS))
     def meet(self, which: int, act: str, other: int, meanwhile: str) -> None:
         """Somebody acts in the middle of what somebody else does, perhaps on the same version."""
@@ -121,16 +114,13 @@ class Lives(RuleBasedStateMachine):
         act = NEXT.get(life.status, "receive") if act == "next" else act
         self.both.do(act, life.id, meanwhile=(meanwhile, self.life(other).id))
 
-    @precondition(lambda self: any(life.status in UNDER_WAY for life in self.both.model.lives.values()))
     @rule(which=ANY, times=st.integers(2, 7))
     def die(self, which: int, times: int) -> None:
         """A document costs one worker after the other its life."""
-        under_way = [life for life in self.both.model.lives.values() if life.status in UNDER_WAY]
-        life = under_way[which % len(under_way)]
-        for _ in range(times):
+        life = self.life(which)
+        for _ in range(times if life.status in NEXT else 0):
             self.both.do(NEXT[life.status], life.id, Mishap(DEATH, 1))
 
-    @precondition(some)
     @rule(which=ANY)
     def stand_and_go_on(self, which: int) -> None:
         """It is requeued if it is to be."""
@@ -147,23 +137,20 @@ class Lives(RuleBasedStateMachine):
         """The reconciler looks at everything."""
         self.both.sweep(mishap)
 
-    @precondition(lambda self: self.both.queues.messages)
     @rule(which=st.integers(0, 20), mishap=MISHAPS)
     def deliver(self, which: int, mishap: Mishap | None) -> None:
         """A worker is given a message, in any order."""
-        self.both.deliver(which, mishap)
+        if self.both.queues.messages:
+            self.both.deliver(which, mishap)
 
-    @rule(what=st.sampled_from(["storage", "scanner", "messages"]))
-    def lose(self, what: str) -> None:
-        """Storage or scanner is away from now on, or the broker was emptied."""
-        self.both.queues.messages.clear() if what == "messages" else self.fuse.down.add(what)
-
-    @precondition(lambda self: self.fuse.down)
-    @rule()
-    def come_back(self) -> None:
-        """Both are there again, and so much time has passed that everybody knows."""
-        self.fuse.down.clear()
-        breaker.process.forget()
+    @rule(away=st.sampled_from([{"storage"}, {"scanner"}, {"messages"}, set()]))
+    def lose(self, away: set[str]) -> None:
+        """This is away from now on and everything else is there; or the broker was emptied."""
+        if away == {"messages"}:
+            self.both.queues.messages.clear()
+        else:
+            self.fuse.down = away
+            breaker.process.forget()  # so much time has passed that everybody knows
 
     @rule(seconds=st.sampled_from([SOON, SOON, LONG, VERY_LONG]))
     def wait(self, seconds: int) -> None:
@@ -220,7 +207,7 @@ class Lives(RuleBasedStateMachine):
         if not hasattr(self, "both"):
             return
         with self.doubles:
-            self.come_back()
+            self.lose(set())
             for seconds, unfinished in ((SOON, UNDER_WAY), (VERY_LONG, {"pending", *UNDER_WAY})):
                 self.wait(seconds)
                 self.settle()

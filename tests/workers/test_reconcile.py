@@ -50,6 +50,25 @@ def test_it_adds_no_more_than_the_gate_lets_through(alice: User, settings: Any) 
     assert reconcile.sweep()["nudged"] == 2
 
 
+def test_it_nudges_nobody_who_stands_in_line_but_the_first(alice: User) -> None:
+    first, second = factories.clean(alice), factories.clean(alice)
+    for version in (first, second):
+        overdue(version)
+    assert reconcile.sweep()["nudged"] == 1
+    assert reconcile.sweep()["nudged"] == 0
+    DocumentVersion.objects.filter(pk=first.pk).update(stuck_reason="for a test")
+    overdue(second)
+    assert reconcile.sweep()["nudged"] == 1
+
+
+def test_it_gives_nobody_up_who_stands_in_line(alice: User) -> None:
+    first, second = factories.clean(alice), factories.clean(alice)
+    overdue(second, late_at=timezone.now() - timedelta(minutes=1))
+    assert reconcile.sweep()["given_up"] == 0
+    DocumentVersion.objects.filter(pk=first.pk).update(stuck_reason="for a test")
+    assert reconcile.sweep()["given_up"] == 1
+
+
 def test_it_receives_bytes_whose_client_never_called_back(alice: User) -> None:
     version = factories.begun(alice)
     factories.send(version)

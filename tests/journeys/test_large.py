@@ -59,7 +59,7 @@ def test_a_900_mb_file_passes_within_100_mb_of_a_workers_idle_memory(
     as_: Callable[[str], Client], stack: Running
 ) -> None:
     alice = as_("alice")
-    names = ("validate", "scan", "finalize")
+    names = ("validate", "scan", "apart", "finalize")
     idle = {name: memory(stack.details["pids"][name]) for name in names}
     peak = dict(idle)
     stop = threading.Event()

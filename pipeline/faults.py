@@ -72,11 +72,11 @@ def _of_postgres(error: Exception) -> Fault | None:
 
 _Row = Fault | Callable[[Exception], Fault | None]
 _TABLE: Final[dict[type[Exception], _Row]] = {  # the first that fits counts
-    storage.NotVersioned: UNVERSIONED,
-    storage.Differs: DIFFERS,
-    storage.NoRoom: DISK,
     **dict.fromkeys(storage.MISTAKES, _of_ours),
     **dict.fromkeys(storage.FAULTS, _of_s3),
+    storage.NotVersioned: UNVERSIONED,  # of `storage.FAULTS` too
+    storage.Differs: DIFFERS,
+    storage.NoRoom: DISK,
     scanner.Stale: STALE,
     scanner.Unavailable: SCANNER,
     sandbox.Unavailable: SANDBOX,

@@ -19,7 +19,7 @@ that was cut off too often, a status that has lasted longer than its budget thou
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import wraps
@@ -404,12 +404,16 @@ def forsaken(now: datetime) -> Versions:
 def give_up(version_id: UUID, *, now: datetime | None = None) -> DocumentVersion | None:
     """Mark a version as stuck that is over its budget though nothing that has a name hinders it.
 
-    One that met a named fault lately, or stands in line, goes on by itself: it is late, and is told of as such.
+    One that met a named fault lately, stands in line or is being worked on goes on by itself: it is late, and is told
+    of as such.
     """
     now = now or timezone.now()
-    version = forsaken(now).select_related("document").filter(pk=version_id).first()
-    if version is None:
-        return None
+    with claims.held(version_id) as ours:
+        version = forsaken(now).select_related("document").filter(pk=version_id).first() if ours else None
+        return _given_up(version) if version else None
+
+
+def _given_up(version: DocumentVersion) -> DocumentVersion:
     since = timezone.localtime(version.status_at).isoformat(" ", "minutes")
     _stick(version, f"It has been {version.status} since {since}, longer than that may last. {NOBODY}")
     return version
@@ -525,8 +529,14 @@ def put_off(versions: Iterable[DocumentVersion], shut: breaker.Shut) -> None:
 
 
 def _wait(versions: Iterable[DocumentVersion], why: str, **changes: Any) -> None:
-    these = DocumentVersion.objects.filter(pk__in=[version.pk for version in versions], status__in=UNFINISHED)
-    these.update(waits_for=why, waited_at=timezone.now(), **changes)
+    for some in bits([version.pk for version in versions]):
+        these = DocumentVersion.objects.filter(pk__in=some, status__in=UNFINISHED)
+        these.update(waits_for=why, waited_at=timezone.now(), **changes)
+
+
+def bits(ids: Sequence[UUID], size: int = 25) -> Iterator[Sequence[UUID]]:
+    """Yield so many at a time: nobody who moves a version waits for a long update of many."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def _stick(version: DocumentVersion, why: str) -> None:
@@ -576,6 +586,7 @@ def _move(
         raise ValueError(f"{version.status} -> {to} is not an arrow")
     now = timezone.now()
     changes |= {"status": to, "status_at": now, "due_at": now + NUDGE_AGAIN, "attempts": 0, "waits_for": ""}
+    changes |= {"stuck_reason": "", "stuck_at": None}  # somebody may have given it up while we were at it
     changes["late_at"] = now + _budget(to) if to in UNFINISHED else None
     with transaction.atomic():
         moved = DocumentVersion.objects.filter(pk=version.pk, status=version.status).update(**changes)

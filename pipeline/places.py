@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 
 from pipeline.models import Document, DocumentVersion, Status
 
@@ -24,7 +24,8 @@ def lock(owner_id: int) -> None:
 
 def free(owner_id: int) -> int:
     """Return how many versions of the owner may begin now. Call `lock` first."""
-    if DocumentVersion.objects.queueing().filter(owner_id=owner_id).exists():
+    theirs = Q(owner_id=owner_id) | Q(owner__isnull=True, document__owner_id=owner_id)  # the latter as in `queues`
+    if DocumentVersion.objects.queueing().filter(theirs).exists():
         return 0  # those came before
     return max(0, settings.OWNER_PLACES - DocumentVersion.objects.in_place(owner_id).count())
 

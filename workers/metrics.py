@@ -13,7 +13,7 @@ import django
 import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
-from django.db.models import Count, Min
+from django.db.models import Count
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,7 +23,7 @@ django.setup()
 
 from audit import checkpoint, sequencer, standing  # noqa: E402  (models need Django to be set up)
 from pipeline import scrub, stalled  # noqa: E402
-from pipeline.models import ENDS, UNFINISHED, DocumentVersion, Status  # noqa: E402
+from pipeline.models import ENDS, IN_TURN, UNFINISHED, DocumentVersion, Status  # noqa: E402
 from workers import broker  # noqa: E402
 
 log = structlog.get_logger(__name__)
@@ -53,16 +53,18 @@ class Pipeline(Collector):
 
 
 def _waiting() -> Iterator[Metric]:
+    """The stuck are not waiting. Counted in the two indexes of who is, so by no more than stands in them."""
     pending = GaugeMetricFamily("strongroom_pending", "Versions in a stage.", labels=["stage"])
     oldest = GaugeMetricFamily("strongroom_oldest_pending_seconds", "Age of the oldest in a stage.", labels=["stage"])
-    now = timezone.now()
-    rows = DocumentVersion.objects.filter(status__in=UNFINISHED, stuck_reason="").values("status")
-    found = {row["status"]: row for row in rows.annotate(n=Count("pk"), since=Min("status_at"))}
+    now, versions = timezone.now(), DocumentVersion.objects
+    found = dict(versions.filter(IN_TURN).values_list("status").annotate(n=Count("*")))
+    queueing = versions.queueing().count()
     for stage in UNFINISHED:
-        row = found.get(stage)
-        pending.add_metric([stage], row["n"] if row else 0)
-        oldest.add_metric([stage], (now - row["since"]).total_seconds() if row else 0)
+        since = stalled.oldest(stage)
+        pending.add_metric([stage], found.get(stage, 0) + (queueing if stage == Status.RECEIVED else 0))
+        oldest.add_metric([stage], (now - since).total_seconds() if since else 0)
     yield from (pending, oldest)
+    yield GaugeMetricFamily("strongroom_waiting_for_place", "Versions that wait for their owner's others.", queueing)
 
 
 def _standing() -> Iterator[Metric]:
@@ -70,8 +72,6 @@ def _standing() -> Iterator[Metric]:
     versions, now = DocumentVersion.objects, timezone.now()
     yield GaugeMetricFamily("strongroom_stuck", "Versions that stand with a reason.", versions.stuck().count())
     yield GaugeMetricFamily("strongroom_late", "Versions over their budget.", versions.over_budget(now).count())
-    waiting = versions.queueing().count()
-    yield GaugeMetricFamily("strongroom_waiting_for_place", "Versions that wait for their owner's others.", waiting)
     alarms = GaugeMetricFamily("strongroom_alarms", "Alarms that stand.", labels=["kind"])
     for kind, n in stalled.alarms().items():
         alarms.add_metric([kind], n)

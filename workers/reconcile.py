@@ -140,7 +140,8 @@ def _nudge(status: Status, queue: str, versions: Versions) -> int:
     for pk in sent:
         send(TASK_FOR[status], queue=queue, version_id=str(pk))
     seen = due if len(sent) < room else sent
-    DocumentVersion.objects.filter(pk__in=seen, status=status).update(due_at=now + NUDGE_AGAIN)
+    for some in lifecycle.bits(seen):
+        DocumentVersion.objects.filter(pk__in=some, status=status).update(due_at=now + NUDGE_AGAIN)
     return len(sent)
 
 

@@ -192,15 +192,15 @@ class _Zygote:
 
     def said(self, file: IO[bytes], asked: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         """Give the file to a new child and yield what it says. Raises wire.Cut, wire.Late, Unavailable."""
-        self._pipe, result = os.pipe()
-        theirs = _read_only(file)
-        try:
-            socket.send_fds(self._line, [json.dumps(asked).encode()], [theirs, result])
-        except OSError as error:
-            raise Unavailable(f"the sandbox is gone: {error}") from error
-        finally:
-            os.close(theirs)
-            os.close(result)
+        with contextlib.ExitStack() as sent:
+            try:
+                theirs = _read_only(file)
+                sent.callback(os.close, theirs)
+                self._pipe, result = os.pipe()
+                sent.callback(os.close, result)
+                socket.send_fds(self._line, [json.dumps(asked).encode()], [theirs, result])
+            except OSError as error:  # it is gone, or no descriptor is left
+                raise Unavailable(f"the sandbox cannot be asked: {error}") from error
         yield from wire.frames(self._pipe, patience=float(asked["wall"]) + SECONDS)
         self.ended()
 

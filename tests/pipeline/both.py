@@ -142,6 +142,8 @@ class Both:
 
     def met(self, act: str, id_: UUID, claimed: UUID | None = None, apart: bool = False) -> None:
         """What somebody else did in the middle; who leaves a claimed version alone, and two deadly ones at once."""
+        if id_ == claimed and act == "give_up":
+            return
         if act not in WORK:
             self.modelled(act, id_)
         elif id_ == claimed or (apart and self.model.lives[id_].deaths >= APART):
@@ -160,8 +162,9 @@ class Both:
 
     def swept(self) -> None:
         """A sweep. Which of the uploads were due to be looked at, the database tells."""
-        for late in sorted(self.model.lives.values(), key=lambda life: life.late_at):
-            self.model.give_up(late.id)
+        forsaken = filter(self.model.forsaken, self.model.lives.values())
+        for life in sorted(forsaken, key=lambda life: life.late_at):
+            self.model.give_up(life.id)
         for owner in range(len(self.owners)):
             self.model.fill(owner)
         for version in DocumentVersion.objects.exclude(status=Status.PENDING).order_by("status_at"):
@@ -202,10 +205,10 @@ class Both:
 
     def pin(self) -> None:
         """Remember which bytes came first when they were pinned."""
-        unknown = [id_ for id_ in self.model.lives if id_ not in self.pinned]
-        for version in DocumentVersion.objects.filter(pk__in=unknown).exclude(s3_version_id=""):
-            self.pinned[version.pk] = self.bucket.quarantine[version.pk][0]
-            assert self.pinned[version.pk][0] == version.s3_version_id
+        for id_, at in DocumentVersion.objects.exclude(s3_version_id="").values_list("pk", "s3_version_id"):
+            if id_ not in self.pinned:
+                self.pinned[id_] = self.bucket.quarantine[id_][0]
+            assert self.pinned[id_][0] == at
 
     def matching(self, died: bool) -> Simple:
         """The model, or one of its states on the way, that is what the database says."""
@@ -220,12 +223,12 @@ class Both:
     def possible(self, died: bool) -> list[Simple]:
         """What the database may say now."""
         on_the_way = [kept for _, kept in self.model.steps]
-        counted = [kept for name, kept in self.model.steps if name == "counted"]
         if died and self.fuse.fired != "sql":
-            return counted or on_the_way
+            return [kept for name, kept in self.model.steps if name == "counted"] or on_the_way
         if died:
             return on_the_way
-        return [self.model, *on_the_way, *map(owing, counted)] if self.fuse.fired == "sql" else [self.model]
+        owed = [owing(kept) if name == "counted" else kept for name, kept in self.model.steps]
+        return [self.model, *owed] if self.fuse.fired == "sql" else [self.model]
 
 
 def owing(counted: Simple) -> Simple:
@@ -249,16 +252,10 @@ def quietly(act: Callable[[], Any]) -> None:
 
 def view() -> View:
     """What the database says."""
+    fields = ("pk", "status", "arrival", "number", "entered_at", "stuck_reason", "attempts")
     return {
-        one.pk: (
-            one.status,
-            one.arrival,
-            one.number,
-            one.entered_at is not None,
-            one.stuck_reason != "",
-            one.attempts,
-        )
-        for one in DocumentVersion.objects.all()
+        id_: (status, arrival, number, entered is not None, stuck != "", attempts)
+        for id_, status, arrival, number, entered, stuck, attempts in DocumentVersion.objects.values_list(*fields)
     }
 
 

@@ -113,6 +113,11 @@ class Simple:
         """Whether its status has lasted too long."""
         return life.status in LASTS and life.late_at <= self.clock
 
+    def forsaken(self, life: Life) -> bool:
+        """Whether that is so though nothing that has a name hinders it."""
+        in_line = life.status == "clean" and self.waits(life)
+        return life.in_turn and self.late(life) and life.waited <= self.clock - LATELY and not in_line
+
     # --- what is done ----------------------------------------------------------------------------
     def begin(self, id_: UUID, owner: int, document: tuple[int, int]) -> None:
         """A POST is offered."""
@@ -199,8 +204,7 @@ class Simple:
 
     def give_up(self, id_: UUID) -> None:
         """What nothing hinders and yet lasts too long is told of."""
-        life = self.lives[id_]
-        if life.in_turn and self.late(life) and life.waited <= self.clock - LATELY:
+        if self.forsaken(self.lives[id_]):
             self.stick(id_)
 
     def stick(self, id_: UUID) -> None:

@@ -10,7 +10,7 @@ The short run is the same every time. The long one (`--all`) is another each tim
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, ClassVar
@@ -36,7 +36,7 @@ from pipeline import breaker
 from pipeline.models import Document, DocumentVersion
 from tests.pipeline.both import Both, told, view
 from tests.pipeline.mishaps import DEATH, MISHAPS, Fuse, Mishap
-from tests.pipeline.simple import UNDER_WAY, WORK, Life, View
+from tests.pipeline.simple import LASTS, UNDER_WAY, WORK, Life, View
 from tests.pipeline.world import DAMAGED, EVIL, GOOD, instead, kind
 from workers import tasks
 
@@ -45,11 +45,35 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOST = 8
 SOON, LONG, VERY_LONG = 35, 41 * 60, 86_400
 NEXT = {before: work for work, before in WORK.items()}
-ACTS = ("send", "receive", *WORK, "expire", "tidy", "give_up", "requeue", "lose")
-ANY = st.integers(0, MOST - 1)
 VERSIONS, KEEPS = "pipeline_documentversion", "pipeline_version_keeps"
 TABLES = f"pipeline_scan, pipeline_alarm, {VERSIONS}, pipeline_document"
 MOMENTS = ("due_at", "expires_at", "created_at", "status_at", "received_at", "entered_at", "late_at", "waited_at")
+
+ACT = st.sampled_from(["send", "receive", *WORK, "expire", "tidy", "give_up", "requeue", "lose"])
+ANY = st.integers(0, MOST + 2)
+FIRST = st.sampled_from([0, 0, 0, 1])
+UPLOADS = st.tuples(FIRST, FIRST, st.sampled_from([GOOD, GOOD, GOOD, GOOD, DAMAGED, EVIL]))
+
+
+def what(times: int, name: str, *taken: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
+    """One of the methods of `Lives`, what it takes, and how often it is chosen."""
+    return [st.tuples(st.just(name), *taken) for _ in range(times)]  # each a new one: the same twice is one choice
+
+
+WHAT = st.one_of(
+    *what(6, "go_on", ANY, st.integers(1, 4), MISHAPS),
+    *what(4, "upload", UPLOADS, st.integers(0, 2)),
+    *what(2, "act", ANY, ACT, MISHAPS),
+    *what(4, "meet", ANY, st.sampled_from(["next", "next", "receive", "expire"]), st.none() | ANY, ACT),
+    *what(2, "die", ANY, st.sampled_from([1, 3, 4, 6, 7])),
+    *what(2, "requeue", ANY),
+    *what(2, "fill", FIRST, MISHAPS),
+    *what(1, "sweep", MISHAPS),
+    *what(2, "deliver", ANY, MISHAPS),
+    *what(1, "lose", st.sampled_from(["storage", "scanner", "messages"])),
+    *what(1, "lose"),
+    *what(2, "wait", st.sampled_from([SOON, SOON, LONG, VERY_LONG])),
+)
 
 
 class Lives(RuleBasedStateMachine):
@@ -58,8 +82,8 @@ class Lives(RuleBasedStateMachine):
     owners: ClassVar[list[User]]
     fuse: ClassVar[Fuse]
 
-    @initialize(places=st.integers(1, 2))
-    def start(self, places: int) -> None:
+    @initialize(places=st.sampled_from([2, 1, 2]), uploads=st.lists(UPLOADS, min_size=3, max_size=5))
+    def start(self, places: int, uploads: list[tuple[int, int, str]]) -> None:
         """Nothing was there before."""
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {TABLES}")
@@ -69,29 +93,31 @@ class Lives(RuleBasedStateMachine):
         self.both = Both(self.owners, self.fuse, places)
         self.doubles = ExitStack()
         self.doubles.enter_context(instead(self.both.bucket, self.both.queues))
-        self.upload(owner=0, name=0, what=GOOD)  # so that there is always something to act on
+        self.read, self.events = 0, defaultdict[UUID, Counter[str]](Counter)
+        for upload in uploads:  # so that there is something to act on
+            self.upload(upload)
 
     def life(self, which: int) -> Life:
-        """One of those there are."""
+        """One of those there are, mostly an unfinished one."""
         lives = list(self.both.model.lives.values())
-        return lives[which % len(lives)]
+        unfinished = [life for life in lives if life.status in LASTS]
+        return unfinished[which % len(unfinished)] if unfinished and which < MOST else lives[which % len(lives)]
 
     # --- what may happen -------------------------------------------------------------------------
-    @rule(owner=st.integers(0, 1), name=st.integers(0, 1), what=st.sampled_from([GOOD, GOOD, GOOD, DAMAGED, EVIL]))
-    def begin(self, owner: int, name: int, what: str) -> None:
-        """An upload begins."""
-        if len(self.both.model.lives) < MOST:
-            self.both.begin(owner, name, what)
+    @rule(what=WHAT)
+    def happen(self, what: tuple[Any, ...]) -> None:
+        """One of the methods that follow, with what it takes."""
+        getattr(self, what[0])(*what[1:])
 
-    @rule(owner=st.integers(0, 1), name=st.integers(0, 1), what=st.sampled_from([GOOD, GOOD, GOOD, DAMAGED, EVIL]))
-    def upload(self, owner: int, name: int, what: str) -> None:
-        """One begins, and its bytes come."""
+    def upload(self, upload: tuple[int, int, str], far: int = 2) -> None:
+        """One begins; its bytes come; and they are received: so far."""
         if len(self.both.model.lives) < MOST:
-            id_ = self.both.begin(owner, name, what)
-            self.both.send(id_)
-            self.both.do("receive", id_)
+            id_ = self.both.begin(*upload)
+            if far > 0:
+                self.both.send(id_)
+            if far > 1:
+                self.both.do("receive", id_)
 
-    @rule(which=ANY, steps=st.integers(1, 4), mishap=MISHAPS)
     def go_on(self, which: int, steps: int, mishap: Mishap | None) -> None:
         """The next things that a version needs; the last of them may fail."""
         id_ = self.life(which).id
@@ -102,57 +128,50 @@ class Lives(RuleBasedStateMachine):
                 self.both.send(id_)
             self.both.do(act, id_, None if left else mishap)
 
-    @rule(which=ANY, act=st.sampled_from(ACTS), mishap=MISHAPS)
     def act(self, which: int, act: str, mishap: Mishap | None) -> None:
         """Anything at all."""
         self.both.do(act, self.life(which).id, mishap)
 
-    @rule(which=ANY, act=st.sampled_from(["next", "next", "expire"]), other=ANY, meanwhile=st.sampled_from(ACTS))
-    def meet(self, which: int, act: str, other: int, meanwhile: str) -> None:
-        """Somebody acts in the middle of what somebody else does, perhaps on the same version."""
+    def meet(self, which: int, act: str, other: int | None, meanwhile: str) -> None:
+        """Somebody acts in the middle of what somebody else does, often on the same version or document."""
         life = self.life(which)
         act = NEXT.get(life.status, "receive") if act == "next" else act
-        self.both.do(act, life.id, meanwhile=(meanwhile, self.life(other).id))
+        beside = [life, *self.both.model.of_document(life)]
+        one = life if other is None else self.life(other) if other > MOST else beside[other % len(beside)]
+        self.both.do(act, life.id, meanwhile=(meanwhile, one.id))
 
-    @rule(which=ANY, times=st.integers(2, 7))
     def die(self, which: int, times: int) -> None:
         """A document costs one worker after the other its life."""
         life = self.life(which)
         for _ in range(times if life.status in NEXT else 0):
             self.both.do(NEXT[life.status], life.id, Mishap(DEATH, 1))
 
-    @rule(which=ANY)
-    def stand_and_go_on(self, which: int) -> None:
-        """It is requeued if it is to be."""
+    def requeue(self, which: int) -> None:
+        """An admin lets one go on that stands, if any does."""
         stuck = [life for life in self.both.model.lives.values() if life.stuck]
         self.both.do("requeue", (stuck[which % len(stuck)] if stuck else self.life(which)).id)
 
-    @rule(owner=st.integers(0, 1), mishap=MISHAPS)
     def fill(self, owner: int, mishap: Mishap | None) -> None:
         """Free places are given."""
         self.both.fill(owner, mishap)
 
-    @rule(mishap=MISHAPS)
     def sweep(self, mishap: Mishap | None) -> None:
         """The reconciler looks at everything."""
         self.both.sweep(mishap)
 
-    @rule(which=st.integers(0, 20), mishap=MISHAPS)
     def deliver(self, which: int, mishap: Mishap | None) -> None:
         """A worker is given a message, in any order."""
         if self.both.queues.messages:
             self.both.deliver(which, mishap)
 
-    @rule(away=st.sampled_from([{"storage"}, {"scanner"}, {"messages"}, set()]))
-    def lose(self, away: set[str]) -> None:
+    def lose(self, *away: str) -> None:
         """This is away from now on and everything else is there; or the broker was emptied."""
-        if away == {"messages"}:
+        if away == ("messages",):
             self.both.queues.messages.clear()
         else:
-            self.fuse.down = away
+            self.fuse.down = set(away)
             breaker.process.forget()  # so much time has passed that everybody knows
 
-    @rule(seconds=st.sampled_from([SOON, SOON, LONG, VERY_LONG]))
     def wait(self, seconds: int) -> None:
         """Time passes: every moment that is written down lies further back."""
         back = ", ".join(f"{name} = {name} - %(by)s::interval" for name in MOMENTS)
@@ -166,23 +185,26 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def every_change_has_one_event(self) -> None:
         """And nothing else has one, but for the deletions in quarantine."""
-        counts: dict[UUID, Counter[str]] = {id_: Counter() for id_ in self.both.model.lives}
-        for text in Outbox.objects.values_list("leaf", flat=True):
-            leaf = json.loads(text)
+        for row in Outbox.objects.filter(pk__gt=self.read).order_by("pk"):
+            leaf, self.read = json.loads(row.leaf), row.pk
             if leaf["action"] != "version.purged":
-                counts[UUID(leaf["object"]["uid"])][leaf["action"]] += 1
-        assert counts == {life.id: life.events for life in self.both.model.lives.values()}
+                self.events[UUID(leaf["object"]["uid"])][leaf["action"]] += 1
+        assert self.events == {life.id: life.events for life in self.both.model.lives.values()}
 
     @invariant()
     def numbers_and_arrivals_are_dense_and_in_order(self) -> None:
         """Those that never stood still are numbered as they arrived."""
-        for document in Document.objects.prefetch_related("versions"):
-            versions = list(document.versions.all())
-            for said, count in (("number", document.numbers), ("arrival", document.arrivals)):
-                given = sorted(getattr(one, said) for one in versions if getattr(one, said))
-                assert given == list(range(1, count + 1))
-            unaided = [one for one in versions if one.number and not self.both.model.lives[one.pk].aided]
-            assert sorted(unaided, key=lambda one: one.number or 0) == sorted(unaided, key=lambda one: one.arrival or 0)
+        documents = defaultdict(list)
+        for life in self.both.model.lives.values():  # which is what the database says
+            documents[life.document].append(life)
+        for lives in documents.values():
+            for given in ([life.number for life in lives], [life.arrival for life in lives]):
+                numbers = sorted(filter(None, given))
+                assert numbers == list(range(1, len(numbers) + 1))
+            unaided = [life for life in lives if life.number and not life.aided]
+            assert sorted(unaided, key=lambda life: life.number or 0) == sorted(
+                unaided, key=lambda life: life.arrival or 0
+            )
 
     @invariant()
     def nobody_has_too_many_places(self) -> None:
@@ -207,23 +229,26 @@ class Lives(RuleBasedStateMachine):
         if not hasattr(self, "both"):
             return
         with self.doubles:
-            self.lose(set())
+            self.lose()
             for seconds, unfinished in ((SOON, UNDER_WAY), (VERY_LONG, {"pending", *UNDER_WAY})):
-                self.wait(seconds)
-                self.settle()
-                left = DocumentVersion.objects.filter(status__in=unfinished, stuck_reason="")
-                assert not left.exists(), f"silently pending:\n{told(view())}"
+                self.settle(seconds, unfinished)
             self.every_change_has_one_event()
             self.numbers_and_arrivals_are_dense_and_in_order()
+            for document in Document.objects.prefetch_related("versions"):
+                versions = document.versions.all()
+                assert document.numbers == len([one for one in versions if one.number])
+                assert document.arrivals == len([one for one in versions if one.arrival])
 
-    def settle(self) -> None:
-        """Sweep and work until nothing moves any more."""
+    def settle(self, seconds: int, unfinished: set[str]) -> None:
+        """Let time pass, sweep and work; as long as there is anything unfinished something must move."""
         before: View = {}
-        while before != (before := view()):
+        while DocumentVersion.objects.filter(status__in=unfinished, stuck_reason="").exists():
+            self.wait(seconds)
             self.both.sweep()
             while self.both.queues.messages:
                 self.both.deliver(0)
-            self.wait(SOON)
+            assert before != (before := view()), f"silently pending:\n{told(before)}"
+            seconds = SOON
 
 
 @pytest.fixture
@@ -245,7 +270,7 @@ def run(machine: type[Lives], **changes: Any) -> None:
 
 @pytest.mark.timeout(600)
 def test_versions_live_as_the_model_says(machine: type[Lives]) -> None:
-    run(machine, max_examples=12, stateful_step_count=25, derandomize=True)
+    run(machine, max_examples=40, stateful_step_count=30, derandomize=True)
 
 
 @pytest.mark.timeout(1500)

@@ -17,9 +17,9 @@ CROWDED = 1
 """The owner with 10,000 uploads that wait for a place."""
 Columns = Mapping[str, str]
 
-_SOMEBODY = f"2 + d * 7919 % {OWNERS - 1}"
+_SOMEBODY = f"2 + d * 7919::bigint % {OWNERS - 1}"
 _HASH = "md5('a' || i) || md5('b' || i)"
-_SIZE = "case when i % 50 = 0 then 80000000 else 50000 + i * 7919 % 3000000 end"
+_SIZE = "case when i % 50 = 0 then 80000000 else 50000 + i * 7919::bigint % 3000000 end"
 _BEGUN: Columns = {
     "status": "'pending'",
     "filename": "'statement-' || i || '.pdf'",
@@ -74,7 +74,7 @@ _HINDERED: Columns = {
     "waits_for": "'The scanner is away.'",
     "waited_at": "now() - i % 60 * interval '1 second'",
 }
-_QUEUEING: Columns = {"entered_at": "null"}
+_QUEUEING: Columns = {"entered_at": "null", **dict.fromkeys(["size", "received_size"], "1000 + i % 100000")}
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def crowds(versions: int) -> list[Crowd]:
         Crowd("never sent", 500, _BEGUN, at="now() - interval '1 hour'"),
         Crowd("received", 6_000, _RECEIVED),
         Crowd("queueing", 10_000, {**_RECEIVED, **_QUEUEING}, owner=str(CROWDED)),
-        Crowd("queueing, others", 2_000, {**_RECEIVED, **_QUEUEING}, owner="2 + d % 200"),
-        Crowd("validated", 6_000, _VALIDATED),
+        Crowd("queueing, others", 1_000, {**_RECEIVED, **_QUEUEING}, owner="2 + d % 50"),
+        Crowd("validated", 5_000, _VALIDATED),
         Crowd("clean", 1_000, _CLEAN),
-        Crowd("late and hindered", 10_000, {**_VALIDATED, **_LATE, **_HINDERED}, at="now() - interval '8 hours'"),
+        Crowd("late and hindered", 3_000, {**_VALIDATED, **_LATE, **_HINDERED}, at="now() - interval '8 hours'"),
         Crowd("forsaken", 200, {**_VALIDATED, **_LATE}, at="now() - interval '9 hours'"),
         Crowd("deadly", 50, {**_RECEIVED, "attempts": "3"}),
         Crowd("stuck, received", 200, {**_RECEIVED, **_STUCK}, at="now() - interval '2 days'"),

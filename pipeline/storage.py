@@ -254,8 +254,8 @@ def admit(version: "DocumentVersion") -> str:
     """Copy the pinned bytes into the vault; return the vault object's VersionId.
 
     Safe to repeat: the key is the version's id and is written once (`If-None-Match: *`). If it is there
-    already, an earlier attempt made it; that object is verified and taken. A repeat must give the
-    encryption header again, else the copy comes out unencrypted.
+    already, an earlier attempt made it; that object is read, hashed and taken, or `Differs` is raised. A repeat
+    must give the encryption header again, else the copy comes out unencrypted.
     """
     try:
         return _locked_copy(version) if settings.VAULT_LOCK_MODE else _copy(version)
@@ -330,7 +330,19 @@ def _admitted(version: "DocumentVersion") -> str:
         or there.get("ObjectLockMode", "") != settings.VAULT_LOCK_MODE
     ):
         raise Differs
+    # Whoever can write to the vault can write all of that; the bytes are what was scanned, or they are not served.
+    if _sha256(version.vault_key, there["VersionId"]) != version.sha256:
+        raise Differs
     return there["VersionId"]
+
+
+def _sha256(key: str, version_id: str) -> str:
+    digest = hashlib.sha256()
+    answer = client().get_object(Bucket=settings.VAULT_BUCKET, Key=key, VersionId=version_id)
+    with closing(answer["Body"]) as body:
+        for chunk in body.iter_chunks(CHUNK // 4):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _vault_metadata(version: "DocumentVersion") -> dict[str, str]:

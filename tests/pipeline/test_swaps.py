@@ -11,6 +11,7 @@ from identity.models import User
 from pipeline import lifecycle, storage
 from pipeline.models import DocumentVersion, Status
 from tests import factories
+from tests.pipeline import vaults
 
 GOOD = factories.EICAR[:60] + b"harmless"  # as long as the bad one, so that the same form takes both
 BAD = factories.EICAR
@@ -153,3 +154,14 @@ def test_a_bucket_without_versions_is_a_fault(alice: User, settings: Any) -> Non
 def _admin() -> tuple[str, str]:
     stack = factories.stack()
     return stack["s3"]["admin"]["access_key_id"], stack["s3"]["admin"]["secret_access_key"]
+
+
+def test_other_bytes_that_lie_in_the_vault_already_are_not_taken_for_an_earlier_copy(alice: User) -> None:
+    version = factories.clean(alice)
+    metadata = {"sha256": version.sha256, "source-version": version.s3_version_id}
+    vaults.put(settings.VAULT_BUCKET, version.vault_key, bytes(version.size), Metadata=metadata)
+    with pytest.raises(storage.Differs):
+        lifecycle.finalize(version.pk)
+    version.refresh_from_db()
+    assert version.status == Status.CLEAN
+    assert "operator" in version.waits_for

@@ -13,12 +13,16 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu import Queue
 
 from pipeline import sandbox
-from workers import logs  # noqa: F401  (connects its receivers, in whoever sends or works)
+from workers import (
+    acks,
+    logs,  # noqa: F401  (connects its receivers, in whoever sends or works)
+)
 
 APART = "apart"  # large files, and versions whose worker died over them: they hold up nobody but each other
 QUEUES = ("validate", "scan", APART, "finalize", "audit", "default")
 SOFT_SECONDS, HARD_SECONDS = 1500, 1560
 
+acks.install()
 app = Celery("strongroom", include=["workers.tasks"])
 app.conf.update(
     broker_url=settings.BROKER_URL,
@@ -26,10 +30,10 @@ app.conf.update(
     # A half-open connection is noticed only with a socket_timeout: without one a worker stands for ever.
     broker_transport_options={
         "visibility_timeout": 3600,  # more than any task may take, else Redis gives it out again
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
+        "socket_timeout": 3,  # a worker waits for its several connections one after the other
+        "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 5,
+        "health_check_interval": 3,
     },
     task_ignore_result=True,
     task_serializer="json",

@@ -5,7 +5,7 @@ ones are stored by the sequencer; one that is still growing is put together from
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from audit import tree
@@ -88,13 +88,18 @@ def _row(level: int, number: int) -> bytes:
 def _leaves(level: int, number: int) -> list[bytes]:
     first = number * WIDTH
     rows = Event.objects.filter(seq__gte=first, seq__lt=first + WIDTH).order_by("seq")
-    return [bytes(each) for each in rows.values_list("leaf_hash", flat=True)]
+    return _unbroken(first, rows.values_list("seq", "leaf_hash"))
 
 
 def _roots(level: int, number: int) -> list[bytes]:
     first = number * WIDTH
     below = Tile.objects.filter(level=level - 1, number__gte=first, number__lt=first + WIDTH).order_by("number")
-    return [bytes(each) for each in below.values_list("root", flat=True)]
+    return _unbroken(first, below.values_list("number", "root"))
+
+
+def _unbroken(first: int, rows: Iterable[tuple[int, bytes]]) -> list[bytes]:
+    """The hashes up to the first that is missing: those behind a hole would be taken for their neighbours."""
+    return [bytes(each) for place, (at, each) in enumerate(rows, first) if place == at]
 
 
 _GROWING: tuple[Callable[[int, int], list[bytes]], ...] = (_leaves, _roots)

@@ -116,11 +116,12 @@ class Both:
     # --- the same, to the model ------------------------------------------------------------------
     def modelled(self, act: str, id_: UUID, meanwhile: Act | None = None) -> None:
         """Anything but work; `meanwhile` is what somebody else did in the middle."""
+        begun = not self.model.lives[id_].stuck
         if meanwhile and self.fuse.met:
             self.met(*meanwhile)
         match act:
             case "receive" | "expire" if not self.away({"storage"}):
-                getattr(self.model, act)(id_, bool(self.bucket.quarantine[id_]))
+                getattr(self.model, act)(id_, bool(self.bucket.quarantine[id_]), begun)
             case "give_up" | "requeue":
                 getattr(self.model, act)(id_)
 

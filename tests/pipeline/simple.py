@@ -127,10 +127,10 @@ class Simple:
         self.lives[id_] = life
         self.kept("begun")
 
-    def receive(self, id_: UUID, bytes_came: bool) -> None:
-        """The first bytes are pinned."""
+    def receive(self, id_: UUID, bytes_came: bool, begun: bool = False) -> None:
+        """The first bytes are pinned; who had `begun` to goes on though it was given up meanwhile."""
         life = self.lives[id_]
-        if life.status != "pending" or life.stuck or not bytes_came:
+        if life.status != "pending" or (life.stuck and not begun) or not bytes_came:
             return
         place = not self.queue(life.owner) and self.free(life.owner) > 0
         life.arrival = 1 + max((one.arrival or 0) for one in self.of_document(life))
@@ -138,13 +138,13 @@ class Simple:
         life.turn, life.placed = self.turns, place
         self._move(life, "received")
 
-    def expire(self, id_: UUID, bytes_came: bool) -> None:
+    def expire(self, id_: UUID, bytes_came: bool, begun: bool = False) -> None:
         """Nothing came in time."""
         life = self.lives[id_]
         if self.clock < life.until + GRACE:
             return
-        self.receive(id_, bytes_came)
-        if life.status == "pending" and not life.stuck:
+        self.receive(id_, bytes_came, begun)
+        if life.status == "pending" and (begun or not life.stuck):
             self._move(life, "expired")
 
     def count(self, id_: UUID, work: str, *, alone: bool = True) -> bool:

@@ -273,6 +273,17 @@ def test_versions_live_as_the_model_says(machine: type[Lives]) -> None:
     run(machine, max_examples=40, stateful_step_count=30, derandomize=True)
 
 
+def test_bytes_that_come_while_an_upload_is_given_up_are_received(machine: type[Lives]) -> None:
+    one = machine()
+    one.start(places=2, uploads=[])
+    one.upload((0, 0, GOOD), 1)
+    one.wait(VERY_LONG)
+    one.meet(0, "receive", None, "give_up")
+    life = one.life(0)
+    assert (life.status, life.stuck, life.events["version.stuck"]) == ("received", False, 1)
+    one.teardown()
+
+
 @pytest.mark.timeout(1500)
 @pytest.mark.all_only("takes minutes")
 def test_versions_live_as_the_model_says_at_random(machine: type[Lives]) -> None:

@@ -97,7 +97,7 @@ def _roots(level: int, number: int) -> list[bytes]:
     return _unbroken(first, below.values_list("number", "root"))
 
 
-def _unbroken(first: int, rows: Iterable[tuple[int, bytes]]) -> list[bytes]:
+def _unbroken(first: int, rows: Iterable[tuple[int, bytes | memoryview]]) -> list[bytes]:
     """The hashes up to the first that is missing: those behind a hole would be taken for their neighbours."""
     return [bytes(each) for place, (at, each) in enumerate(rows, first) if place == at]
 

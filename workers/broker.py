@@ -40,4 +40,4 @@ def unmark(key: str) -> None:
 
 @cache
 def _client() -> Redis:
-    return Redis.from_url(settings.BROKER_URL, socket_connect_timeout=2, socket_timeout=5)
+    return Redis.from_url(settings.BROKER_URL, socket_connect_timeout=2, socket_timeout=2)

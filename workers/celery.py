@@ -30,10 +30,10 @@ app.conf.update(
     # A half-open connection is noticed only with a socket_timeout: without one a worker stands for ever.
     broker_transport_options={
         "visibility_timeout": 3600,  # more than any task may take, else Redis gives it out again
-        "socket_timeout": 3,  # a worker waits for its several connections one after the other
+        "socket_timeout": 2,  # a worker waits for its several connections one after the other
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 3,
+        "health_check_interval": 2,
     },
     task_ignore_result=True,
     task_serializer="json",

@@ -287,4 +287,4 @@ def test_bytes_that_come_while_an_upload_is_given_up_are_received(machine: type[
 @pytest.mark.timeout(1500)
 @pytest.mark.all_only("takes minutes")
 def test_versions_live_as_the_model_says_at_random(machine: type[Lives]) -> None:
-    run(machine, max_examples=60, stateful_step_count=40)
+    run(machine, max_examples=40, stateful_step_count=40)

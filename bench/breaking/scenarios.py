@@ -39,6 +39,7 @@ def clamd_down(trial: Trial) -> None:
     trial.tell(f"all that waited are through {trial.told['all_through_seconds']} s after clamd began to start")
     sending.join()
     trial.healed_at = time.monotonic()
+    _within(trial, "clamd-down", "all_through_seconds", half)
 
 
 def flushall(trial: Trial) -> None:
@@ -83,8 +84,7 @@ def half_open(trial: Trial) -> None:
         sending.join()
         trial.scene.breaker.gates["valkey"].free(held, reset=True)
         trial.healed_at = time.monotonic()
-    if trial.told["recovered_seconds"] > RECOVERS_WITHIN_SECONDS:
-        trial.findings.append(Finding(UNEXPLAINED, "half-open", f"recovered after {trial.told['recovered_seconds']} s"))
+    _within(trial, "half-open", "recovered_seconds", RECOVERS_WITHIN_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ BY_NAME = {
     "flushall": Scenario(flushall, {"OWNER_PLACES": str(AT_ONCE)}),  # all of them in the queue, not before it
     "half-open": Scenario(half_open),
 }
+
+
+def _within(trial: Trial, scenario: str, figure: str, most: float) -> None:
+    if trial.told[figure] > most:
+        trial.findings.append(Finding(UNEXPLAINED, scenario, f"{figure}: {trial.told[figure]}, at most {most:g}"))
 
 
 def _burnt(trial: Trial) -> list[str]:

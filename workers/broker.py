@@ -40,4 +40,6 @@ def unmark(key: str) -> None:
 
 @cache
 def _client() -> Redis:
-    return Redis.from_url(settings.BROKER_URL, socket_connect_timeout=2, socket_timeout=2)
+    options = app.conf.broker_transport_options
+    patience = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
+    return Redis.from_url(settings.BROKER_URL, **patience)
